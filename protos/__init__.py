@@ -1,0 +1,7 @@
+"""Trimmed protos, wire-compatible with Envoy's, under package names of our own (docs/decisions/0002).
+
+gRPC needs the method path and the field numbers, never the message names. `make protos` regenerates the code beside them.
+"""
+
+CHECK = "/envoy.service.auth.v3.Authorization/Check"
+PROCESS = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
