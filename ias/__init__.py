@@ -1,0 +1,1 @@
+"""The shared kernel: every contract between two processes is defined in exactly one file of this package."""

@@ -1,0 +1,16 @@
+"""The kinds of inference endpoint: the one vocabulary for the decision, the signed context, the usage event and the ledger."""
+
+from enum import StrEnum
+
+
+class Endpoint(StrEnum):
+    """What a request asks an engine to do. The value is written into contexts, events and the ledger: never rename one."""
+
+    CHAT_COMPLETIONS = "chat_completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    MODELS = "models"
+
+
+METERED: frozenset[Endpoint] = frozenset({Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS})
+"""Endpoints that reach an engine, and so are admitted and end as one usage event each."""

@@ -1,0 +1,89 @@
+"""The usage event `RequestRecorded` v1: every admitted request ends as exactly one.
+
+CloudEvents 1.0. `event_id` (`ce_id`) is the reservation id, a UUIDv7 made from the store's clock at admission; budget
+period, ledger partition and `ce_time` all come from it. Additive changes only: a reader skips fields it does not know
+and a new field has a default, so that versions before and after read each other (rolling upgrades).
+"""
+
+import uuid
+from enum import StrEnum
+
+import msgspec
+
+from ias.endpoints import Endpoint
+from ias.ids import uuid7_ms
+
+TYPE = "ias.usage.request_recorded.v1"
+TOPIC = "ias.usage.v1"
+SOURCE = "/ias/extproc"
+
+
+class Outcome(StrEnum):
+    """How the request ended."""
+
+    COMPLETE = "complete"
+    CLIENT_ABORT = "client_abort"
+    UPSTREAM_ERROR = "upstream_error"
+    LOST = "lost"
+    """Nobody saw the end (a process was killed). A later event with the same id and another outcome replaces it."""
+
+
+class UsageSource(StrEnum):
+    """Where the token counts come from."""
+
+    REPORTED = "reported"
+    """The engine's own usage object."""
+    COUNTED = "counted"
+    """Output deltas that passed, because the end with the usage object never came."""
+    ESTIMATED = "estimated"
+    """Nothing countable passed."""
+
+
+class RequestRecorded(msgspec.Struct, frozen=True, kw_only=True):
+    """One admitted request and what it used. `cached_input_tokens` and `reasoning_tokens` are subsets, not addends."""
+
+    event_id: str
+    epoch: int = 0
+    org_id: str
+    user_id: str
+    key_id: str
+    publication_id: str
+    model: str
+    upstream_model: str
+    endpoint: Endpoint
+    stream: bool
+    outcome: Outcome
+    http_status: int = 0
+    """Status of the answer; 0 when none began."""
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage_source: UsageSource = UsageSource.ESTIMATED
+    held_tokens: int = 0
+    time_to_first_token_ms: int | None = None
+    duration_ms: int = 0
+    ended_at_ms: int
+    request_id: str
+    tags: dict[str, str] = {}
+
+    @property
+    def admitted_at_ms(self) -> int:
+        """Time of admission on the store's clock, from the id."""
+        return uuid7_ms(uuid.UUID(self.event_id))
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(RequestRecorded)
+
+
+def encode(event: RequestRecorded) -> bytes:
+    """Return the event's JSON: the `data` of the CloudEvent."""
+    return _encoder.encode(event)
+
+
+def decode(data: bytes) -> RequestRecorded:
+    """Read an event of any v1 writer; raise ValueError for anything else (msgspec's errors are ValueErrors)."""
+    event = _decoder.decode(data)
+    uuid7_ms(uuid.UUID(event.event_id))
+    return event
