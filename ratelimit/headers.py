@@ -1,0 +1,34 @@
+"""The `x-ratelimit-*` response headers, in OpenAI's form (https://platform.openai.com/docs/guides/rate-limits)."""
+
+from collections.abc import Sequence
+
+from ratelimit.ports import LimitState
+
+
+def request_headers(states: Sequence[LimitState]) -> tuple[tuple[str, str], ...]:
+    """Tell the tightest request limit; without a limit there is nothing to tell."""
+    if not states:
+        return ()
+    state = tightest(states)
+    return (
+        ("x-ratelimit-limit-requests", str(state.limit.capacity)),
+        ("x-ratelimit-remaining-requests", str(state.remaining)),
+        ("x-ratelimit-reset-requests", duration(state.ms_to_full)),
+    )
+
+
+def tightest(states: Sequence[LimitState]) -> LimitState:
+    """The limit that decides what the client may do next: one that refused, else the one with the least left."""
+    return min(states, key=lambda state: (state.retry_ms >= 0, -state.retry_ms, state.remaining, -state.ms_to_full))
+
+
+def duration(ms: int) -> str:
+    """Render a time as OpenAI does: `120ms`, `1s`, `8.64s`, `6m0s`, `1h0m0s`."""
+    if ms < 1000:
+        return f"{ms}ms" if ms else "0s"
+    minutes, ms = divmod(ms, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{ms / 1000:.3f}".rstrip("0").rstrip(".") + "s"
+    if hours:
+        return f"{hours}h{minutes}m{seconds}"
+    return f"{minutes}m{seconds}" if minutes else seconds
