@@ -1,0 +1,78 @@
+"""Puts extauth together and runs it until it is told to stop."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+from extauth.grpc_service import CheckService, Policy
+from extauth.lookup import CredentialLookup
+from extauth.settings import ExtauthSettings
+from extauth.snapshot import Snapshot
+from extauth.store_postgres import PostgresGatewayReader
+from extauth.watcher import ChangeWatcher
+from ias import logs, telemetry
+from ias.transport import ListenOptions, UnaryMethod, new_server
+from protos import CHECK
+from ratelimit import store_valkey
+from ratelimit.store_memory import MemoryAdmissionStore
+from ratelimit.store_valkey import ValkeyAdmissionStore
+
+log = logs.get(__name__)
+_SERVICE = CHECK.removeprefix("/").partition("/")[0]
+_PROTOBUF_ROOM = 1 << 20
+"""Headers and frames beside the body in one message."""
+
+
+async def run(settings: ExtauthSettings) -> None:
+    """Serve until SIGTERM or SIGINT; raise OSError when an address cannot be used."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    if (port := telemetry.expose(settings.metrics_address)) is not None:
+        log.info("metrics", port=port)
+    reader = await PostgresGatewayReader.open(settings.database_url.get_secret_value(), settings.database_timeout_ms / 1000)
+    store = store_valkey.connect(settings.valkey_url.get_secret_value(), settings.store_timeout_ms, settings.claim_timeout_ms)
+    try:
+        await _serve(settings, reader, store, stop)
+    finally:
+        await store.aclose()
+        await reader.aclose()
+
+
+async def _serve(settings: ExtauthSettings, reader: PostgresGatewayReader, store: ValkeyAdmissionStore, stop: asyncio.Event) -> None:
+    snapshot = Snapshot(settings.max_credentials, settings.max_credential_records, settings.max_state_age_s)
+    watcher = ChangeWatcher(reader, snapshot, settings.max_credentials, settings.changes_interval_ms / 1000)
+    if not await _unless_stopped(watcher.load_when_possible(), stop):
+        return
+    service = CheckService(
+        snapshot,
+        CredentialLookup(reader, snapshot, settings.database_timeout_ms / 1000),
+        store,
+        MemoryAdmissionStore(lambda: time.time_ns() // 1_000_000),
+        Policy(settings.pepper_bytes(), settings.context_keys(), settings.max_body_bytes),
+    )
+    options = ListenOptions(settings.listen, max_message_bytes=settings.max_body_bytes + _PROTOBUF_ROOM, services=(_SERVICE,))
+    server = new_server([UnaryMethod(CHECK, service.handle)], options, settings.transport)
+    await server.start()
+    log.info("serving", address=server.address)
+    try:
+        await _unless_stopped(watcher.run(), stop)
+        log.info("stopping")
+    finally:
+        await server.drain(settings.drain_s)
+        await service.finish()
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
+    """Run `work` until it ends (True) or until we are told to stop, which cancels it (False)."""
+    running, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if running.done():
+        running.result()
+        return True
+    running.cancel()
+    await asyncio.wait({running})
+    return False

@@ -1,0 +1,121 @@
+"""The decision on one request: the steps of design §2.2 in order. Pure; what a step refuses is raised as ApiError."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from extauth.access import find_model, list_models
+from extauth.credential import presented_key
+from extauth.operation import Operation, find_operation
+from extauth.publications import PublicationIndex
+from extauth.records import KnownCredential
+from extauth.request import parse_request
+from extauth.tags import parse_tags
+from ias import headers as names
+from ias.apikeys import ApiKey
+from ias.context import RequestContext
+from ias.errors import invalid_api_key, invalid_request, request_too_large, service_unavailable, unsupported_encoding
+from ratelimit.ports import Limit
+
+MAX_TARGET_LENGTH = 2_048
+MAX_REQUEST_ID_LENGTH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One request as Envoy tells it. `target` is path and query; header names are lower-case."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def request_id(self) -> str:
+        """The id that Envoy gave it; empty when Envoy is not set up to."""
+        return self.headers.get(names.REQUEST_ID, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The request may pass if its limits let it: the context to sign then, still without reservation."""
+
+    context: RequestContext
+    limits: tuple[Limit, ...]
+
+
+def identify(incoming: Incoming) -> tuple[Operation, ApiKey]:
+    """Steps 1 and 2: what is asked for, and by which key. No state is needed."""
+    operation = find_operation(incoming.method, incoming.target)
+    key = presented_key(incoming.headers)
+    if len(incoming.target) > MAX_TARGET_LENGTH:
+        raise invalid_request(f"The request URL is longer than {MAX_TARGET_LENGTH} characters.", code="url_too_long")
+    return operation, key
+
+
+def authenticate(key: ApiKey, known: KnownCredential | None, peppers: Mapping[int, bytes], now: datetime) -> KnownCredential:
+    """Steps 2 and 3: the key is the one we know, and key, user and org are active. One error for all that is wrong."""
+    if known is None:
+        raise invalid_api_key()
+    credential = known.credential
+    if (pepper := peppers.get(credential.pepper_version)) is None:
+        raise service_unavailable("Authentication")  # the key may be good: it is our configuration that lacks the pepper
+    valid = key.matches(credential.digest, pepper)
+    active = credential.key_active and credential.user_active and credential.org_active
+    if not (valid and active) or _is_past(credential.valid_until, now) or _is_past(credential.key_expires_at, now):
+        raise invalid_api_key()
+    return known
+
+
+def answer_models(operation: Operation, known: KnownCredential, publications: PublicationIndex) -> bytes:
+    """`GET /v1/models` and `GET /v1/models/{model}`: what the key may use, as OpenAI's JSON."""
+    credential = known.credential
+    if operation.model is not None:
+        return find_model(publications, operation.model, credential.org_id, credential.allowed_models).listing
+    listings = [published.listing for published in list_models(publications, credential.org_id, credential.allowed_models)]
+    return b'{"object":"list","data":[' + b",".join(listings) + b"]}"
+
+
+def decide(
+    incoming: Incoming, operation: Operation, known: KnownCredential, publications: PublicationIndex, max_body_bytes: int, now_ms: int
+) -> Passage:
+    """Steps 4 and 5 of an inference request: what is asked of which model, and whether this key may."""
+    if (encoding := incoming.headers.get("content-encoding", "identity").strip().lower()) != "identity":
+        raise unsupported_encoding(encoding[:64])
+    if len(incoming.body) > max_body_bytes:
+        raise request_too_large(max_body_bytes)
+    request = parse_request(incoming.body, operation.endpoint)
+    header = incoming.headers.get(names.TAGS)
+    tags = parse_tags(header) if header is not None else {}
+    credential = known.credential
+    published = find_model(publications, request.model, credential.org_id, credential.allowed_models)
+    context = RequestContext(
+        reservation_id="",
+        request_id=_bound_request_id(incoming),
+        path=incoming.target,
+        signed_at_ms=now_ms,
+        org_id=credential.org_id,
+        user_id=credential.user_id,
+        key_id=credential.key_id,
+        publication_id=published.publication.publication_id,
+        model=request.model,
+        upstream_model=published.publication.upstream_model,
+        endpoint=operation.endpoint,
+        stream=request.stream,
+        add_usage=request.stream and not request.include_usage,
+        tags=tags,
+    )
+    return Passage(context, known.limits + published.limits)
+
+
+def _bound_request_id(incoming: Incoming) -> str:
+    """The context is bound to the id, so without one nothing passes."""
+    if not incoming.request_id:
+        raise service_unavailable("The gateway")
+    if len(incoming.request_id) > MAX_REQUEST_ID_LENGTH:
+        raise invalid_request(f"The header x-request-id is longer than {MAX_REQUEST_ID_LENGTH} characters.", code="request_id_too_long")
+    return incoming.request_id
+
+
+def _is_past(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and moment <= now
