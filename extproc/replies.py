@@ -1,0 +1,110 @@
+"""The messages that the stream machine answers Envoy with; what never varies is encoded once.
+
+An override of the mode repeats all fields: an unset header mode would mean "default", an unset body mode NONE.
+Header values travel in `raw_value`: ext_proc ignores `value` (ext_authz is the reverse).
+"""
+
+from ias import headers
+from ias.errors import ApiError
+from protos.base_pb2 import HeaderValue, HeaderValueOption, HttpStatus
+from protos.ext_proc_pb2 import (
+    BodyMutation,
+    BodyResponse,
+    CommonResponse,
+    HeaderMutation,
+    HeadersResponse,
+    ImmediateResponse,
+    ProcessingMode,
+    ProcessingResponse,
+    TrailersResponse,
+)
+
+NONE = ProcessingMode.NONE
+STREAMED = ProcessingMode.STREAMED
+BUFFERED = ProcessingMode.BUFFERED
+
+_OVERWRITE = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
+
+CONTINUE: dict[str, bytes] = {
+    "request_headers": ProcessingResponse(request_headers=HeadersResponse()).SerializeToString(),
+    "response_headers": ProcessingResponse(response_headers=HeadersResponse()).SerializeToString(),
+    "request_body": ProcessingResponse(request_body=BodyResponse()).SerializeToString(),
+    "response_body": ProcessingResponse(response_body=BodyResponse()).SerializeToString(),
+    "request_trailers": ProcessingResponse(request_trailers=TrailersResponse()).SerializeToString(),
+    "response_trailers": ProcessingResponse(response_trailers=TrailersResponse()).SerializeToString(),
+}
+"""The answer "go on, nothing to change" to each kind of message."""
+
+
+def _mode(request_body: ProcessingMode.BodySendMode, response_body: ProcessingMode.BodySendMode) -> ProcessingMode:
+    return ProcessingMode(
+        request_header_mode=ProcessingMode.SEND,
+        response_header_mode=ProcessingMode.SEND,
+        request_body_mode=request_body,
+        response_body_mode=response_body,
+        request_trailer_mode=ProcessingMode.SKIP,
+        response_trailer_mode=ProcessingMode.SKIP,
+    )
+
+
+def _request_headers(request_body: ProcessingMode.BodySendMode) -> bytes:
+    # A compressed answer cannot be counted without inflating it: ask the engine for identity.
+    mutation = HeaderMutation(remove_headers=[headers.CONTEXT, headers.MODEL, "accept-encoding"])
+    return ProcessingResponse(
+        request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)), mode_override=_mode(request_body, NONE)
+    ).SerializeToString()
+
+
+FOLLOW = _request_headers(NONE)
+"""To the headers of a valid request: clean its headers, show us those of the answer."""
+
+FOLLOW_AND_CHANGE = _request_headers(BUFFERED)
+"""The same, and the body must come to us first."""
+
+
+def changed_request(body: bytes) -> bytes:
+    """Replace the request's body. Its length goes with it, else Envoy answers 500."""
+    length = HeaderValueOption(header=HeaderValue(key="content-length", raw_value=b"%d" % len(body)), append_action=_OVERWRITE)
+    return ProcessingResponse(
+        request_body=BodyResponse(
+            response=CommonResponse(header_mutation=HeaderMutation(set_headers=[length]), body_mutation=BodyMutation(body=body))
+        )
+    ).SerializeToString()
+
+
+def _response_headers(body: ProcessingMode.BodySendMode, drop_length: bool = False) -> bytes:
+    common = CommonResponse(header_mutation=HeaderMutation(remove_headers=["content-length"])) if drop_length else None
+    return ProcessingResponse(response_headers=HeadersResponse(response=common), mode_override=_mode(NONE, body)).SerializeToString()
+
+
+READ_STREAMED = _response_headers(STREAMED)
+"""To the headers of an answer: show us its body as it passes. Decided this late, a content-length stays (Envoy 1.40)."""
+
+READ_BUFFERED = _response_headers(BUFFERED)
+"""Show us the body when it is complete, in one message."""
+
+CHANGE_STREAMED = _response_headers(STREAMED, drop_length=True)
+"""Show us the body as it passes; we shall take a chunk out of it, so its length is not known."""
+
+
+def changed_response(body: bytes) -> bytes:
+    """Replace one chunk of the answer; with nothing when `body` is empty."""
+    mutation = BodyMutation(body=body) if body else BodyMutation(clear_body=True)
+    return ProcessingResponse(response_body=BodyResponse(response=CommonResponse(body_mutation=mutation))).SerializeToString()
+
+
+def refusal(error: ApiError) -> bytes:
+    """Answer the client in the engine's place; nothing reaches the engine."""
+    named = (("content-type", "application/json"), *error.headers)
+    return ProcessingResponse(
+        immediate_response=ImmediateResponse(
+            status=HttpStatus(code=error.status),
+            headers=HeaderMutation(
+                set_headers=[
+                    HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode()), append_action=_OVERWRITE) for name, value in named
+                ]
+            ),
+            body=error.openai_body(),
+            details=f"ias_{error.code}",
+        )
+    ).SerializeToString()
