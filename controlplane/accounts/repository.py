@@ -1,0 +1,78 @@
+"""SQL of accounts."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, func, insert, or_, select
+from sqlalchemy.dialects.postgresql import insert as insert_or
+
+from controlplane.errors import Problem
+from controlplane.repository import Repository, refusing
+from controlplane.schema import orgs, users
+from ias.roles import Role
+
+
+class AccountRepository(Repository):
+    """Users and service identities."""
+
+    async def active_user(self, user_id: UUID) -> Row[Any] | None:
+        """A user who may act now, with an org that may."""
+        return await self._one(self._active().where(users.c.id == user_id))
+
+    async def active_user_named(self, username: str) -> Row[Any] | None:
+        """The same by name, in any case; services never sign in."""
+        return await self._one(self._active().where(func.lower(users.c.username) == username.lower(), users.c.role != Role.SERVICE))
+
+    async def add(self, user_id: UUID, org_id: UUID | None, username: str, role: Role, password_hash: str, email: str | None = None) -> Row[Any]:
+        """Insert a user; raise Problem 409 when the name is taken."""
+        taken = Problem(409, "username_taken", f"The user name '{username}' is taken: names are unique in the whole service, whatever their case.")
+        values = {"id": user_id, "org_id": org_id, "username": username, "role": role, "password_hash": password_hash, "email": email}
+        with refusing("users_username", taken):
+            return (await self.uow.execute(insert(users).values(values).returning(users))).one()
+
+    async def service_of(self, org_id: UUID, fresh_id: UUID, username: str) -> tuple[UUID, bool]:
+        """Return the id of the org's service identity, and whether it was made just now."""
+        values = {"id": fresh_id, "org_id": org_id, "username": username, "role": Role.SERVICE}
+        await self.uow.execute(insert_or(users).values(values).on_conflict_do_nothing())
+        living = self.visible(users, users.c.id).where(users.c.org_id == org_id, users.c.role == Role.SERVICE, users.c.status != "deleted")
+        found: UUID = (await self.uow.execute(living)).scalar_one()
+        return found, found == fresh_id
+
+    def people(self) -> Select[Any]:
+        """Visible users who are persons and not deleted."""
+        return self.visible(users).where(users.c.status != "deleted", users.c.role != Role.SERVICE)
+
+    async def person(self, user_id: UUID) -> Row[Any] | None:
+        """One of them."""
+        return await self._one(self.people().where(users.c.id == user_id))
+
+    async def bury(self, user_id: UUID) -> None:
+        """Leave the tombstone of a user; sessions end."""
+        gone = {"status": "deleted", "password_hash": None, "token_generation": users.c.token_generation + 1}
+        await self.uow.execute(self.update(users).where(users.c.id == user_id).values(gone))
+
+    async def bury_all_of(self, org_id: UUID) -> None:
+        """Leave the tombstones of an org's users and services, so that their names are free again."""
+        gone = {"status": "deleted", "password_hash": None, "token_generation": users.c.token_generation + 1}
+        await self.uow.execute(self.update(users).where(users.c.org_id == org_id, users.c.status != "deleted").values(gone))
+
+    async def store_hash(self, user_id: UUID, password_hash: str) -> None:
+        """Replace a password hash."""
+        await self.uow.execute(self.update(users).where(users.c.id == user_id).values(password_hash=password_hash))
+
+    async def lock(self, user_id: UUID) -> None:
+        """Hold a user's row, so that what is counted for the user stays true until the commit."""
+        await self.uow.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+
+    async def has_system_admin(self) -> bool:
+        """Whether somebody can administrate the service."""
+        statement = select(func.count()).select_from(users).where(users.c.role == Role.SYSTEM_ADMIN, users.c.status != "deleted")
+        count: int = (await self.uow.execute(statement)).scalar_one()
+        return count > 0
+
+    def _active(self) -> Select[Any]:
+        usable_org = or_(users.c.org_id.is_(None), orgs.c.status == "active")
+        return self.visible(users).join(orgs, orgs.c.id == users.c.org_id, isouter=True).where(users.c.status == "active", usable_org)
+
+    async def _one(self, statement: Select[Any]) -> Row[Any] | None:
+        return (await self.uow.execute(statement)).one_or_none()

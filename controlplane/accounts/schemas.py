@@ -1,0 +1,76 @@
+"""JSON of accounts."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+
+from controlplane.accounts.rules import MAX_PASSWORD, MIN_PASSWORD, USERNAME
+from controlplane.api_model import ApiModel, ShortText
+from ias.roles import Role
+
+Username = Annotated[str, StringConstraints(strip_whitespace=True, pattern=USERNAME)]
+Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
+
+
+def _hashable(password: SecretStr) -> SecretStr:
+    r"""Refuse half of a surrogate pair: JSON can write one (`"\\ud800"`), UTF-8 and so the hash cannot."""
+    if any("\ud800" <= character <= "\udfff" for character in password.get_secret_value()):
+        raise ValueError("must be text that UTF-8 can hold")
+    return password
+
+
+Password = Annotated[SecretStr, Field(max_length=MAX_PASSWORD), AfterValidator(_hashable)]
+
+
+class LoginBody(ApiModel):
+    """Who signs in."""
+
+    username: ShortText
+    password: Password
+
+
+class SessionUser(ApiModel):
+    """The person behind a session."""
+
+    id: UUID
+    username: str
+    role: Role
+    org_id: UUID | None
+
+
+class SessionView(ApiModel):
+    """A session that began."""
+
+    token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a scheme
+    expires_at: datetime
+    user: SessionUser
+
+
+class NewUserBody(ApiModel):
+    """A user to make; without a password one is generated and shown once."""
+
+    username: Username
+    role: Literal["org_admin", "org_user"]
+    password: Annotated[Password, Field(min_length=MIN_PASSWORD)] | None = None
+    email: Email | None = None
+
+
+class UserView(ApiModel):
+    """A user."""
+
+    id: UUID
+    org_id: UUID | None
+    username: str
+    email: str | None
+    role: Role
+    status: str
+    created_at: datetime
+
+
+class NewUserView(UserView):
+    """A user that was made."""
+
+    initial_password: str | None = Field(default=None, description="Only when it was generated, and only here.")

@@ -1,0 +1,75 @@
+"""The REST API: the routers of all domains, the shape of errors, health. OpenAPI at `/api/openapi.json`."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from controlplane import errors
+from controlplane.accounts.router import router as accounts
+from controlplane.audit.router import router as audit
+from controlplane.backends.router import router as backends
+from controlplane.keys.router import router as keys
+from controlplane.middleware import Edge
+from controlplane.orgs.router import router as orgs
+from controlplane.publishing.router import router as publishing
+from controlplane.runtime import Runtime, RuntimeNow
+from controlplane.usage.router import router as usage
+
+ROUTERS: tuple[APIRouter, ...] = (accounts, orgs, keys, audit, backends, publishing, usage)
+"""Every domain's router; each is mounted below `/api`."""
+
+_READY_TIMEOUT_S = 2
+_PROBLEM: dict[int | str, dict[str, Any]] = {
+    "default": {"description": "A problem (RFC 9457)", "content": {errors.MEDIA_TYPE: {"schema": errors.ProblemView.model_json_schema()}}}
+}
+_health = APIRouter(include_in_schema=False)
+
+
+def build(runtime: Runtime) -> FastAPI:
+    """Make the application."""
+    app = FastAPI(
+        title="IAS",
+        summary="The front door for all AI inference of an organisation",
+        version="1",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        responses=_PROBLEM,
+        redirect_slashes=False,
+    )
+    app.state.runtime = runtime
+    app.include_router(_health)
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api")
+    app.add_exception_handler(errors.Problem, errors.on_problem)
+    app.add_exception_handler(HTTPException, errors.on_framework_error)
+    app.add_exception_handler(RequestValidationError, errors.on_invalid_request)
+    app.add_exception_handler(DBAPIError, errors.on_database_error)
+    app.add_exception_handler(PoolTimeout, errors.on_no_database)
+    app.add_exception_handler(OSError, errors.on_no_database)
+    app.add_middleware(Edge, engine=runtime.engine)
+    return app
+
+
+@_health.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process runs."""
+    return {"status": "ok"}
+
+
+@_health.get("/readyz")
+async def readyz(runtime: RuntimeNow, response: Response) -> dict[str, str]:
+    """The process can work: PostgreSQL answers."""
+    try:
+        async with asyncio.timeout(_READY_TIMEOUT_S), runtime.engine.connect() as connection:
+            await connection.execute(text("SELECT 1 FROM alembic_version"))
+    except (SQLAlchemyError, OSError):  # a timeout is an OSError
+        response.status_code = 503
+        return {"status": "database unavailable"}
+    return {"status": "ok"}

@@ -1,0 +1,148 @@
+"""Composition: settings become a running API, a migrated database, a first System Admin."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+
+import uvicorn
+from fastapi import FastAPI
+
+from controlplane import api, database
+from controlplane.accounts.passwords import Passwords
+from controlplane.accounts.rules import Throttle
+from controlplane.accounts.service import bootstrap_admin as make_first_admin
+from controlplane.accounts.tokens import Tokens
+from controlplane.audit.rules import Attempt
+from controlplane.backends.prober_http import HttpProber
+from controlplane.backends.service import probe_forever
+from controlplane.gateway.file_xds import FileXdsGateway
+from controlplane.gateway.ports import Gateway
+from controlplane.http_protocol import DeadlineProtocol
+from controlplane.keys.rules import KeyRules
+from controlplane.publishing.reconciler import NoGateway, Reconciler
+from controlplane.publishing.service import Publisher
+from controlplane.runtime import Runtime
+from controlplane.settings import ApiSettings, DatabaseSettings
+from controlplane.unit_of_work import unit_of_work
+from ias import logs, telemetry
+
+log = logs.get(__name__)
+
+_GRACE_S = 10
+
+
+@asynccontextmanager
+async def application(settings: ApiSettings, passwords: Passwords | None = None) -> AsyncIterator[FastAPI]:
+    """Make the API with everything that it needs, and take it all down at the end. `passwords` with cheap hashes are for tests."""
+    engine = database.create_engine(settings.database_url.get_secret_value())
+    passwords = passwords or Passwords()
+    prober = HttpProber()
+    key_rules = KeyRules(
+        {version: bytes.fromhex(secret.get_secret_value()) for version, secret in settings.peppers.items()}, settings.key_env, settings.keys_per_user
+    )
+    reconciler = Reconciler(engine, _gateway(settings))
+    runtime = Runtime(
+        engine=engine,
+        tokens=Tokens(settings.token_secret.get_secret_value(), timedelta(seconds=settings.token_lifetime_s)),
+        passwords=passwords,
+        throttle=Throttle(),
+        key_rules=key_rules,
+        prober=prober,
+        publisher=Publisher(reconciler, key_rules, settings.gateway_url),
+    )
+    try:
+        yield api.build(runtime)
+    finally:
+        passwords.close()
+        await prober.close()
+        await engine.dispose()
+
+
+def _gateway(settings: ApiSettings) -> Gateway:
+    if settings.gateway_dir is None:
+        return NoGateway()
+    return FileXdsGateway(settings.gateway_dir, settings.envoy_admin, envoy_log=settings.envoy_log)
+
+
+@asynccontextmanager
+async def background(app: FastAPI, settings: ApiSettings) -> AsyncIterator[None]:
+    """Keep the gateway at the desired state and the health of backends current, until the block ends."""
+    runtime: Runtime = app.state.runtime
+    tasks = [asyncio.create_task(probe_forever(runtime.engine, runtime.prober, settings.probe_interval))]
+    if settings.gateway_dir is not None:
+        tasks.append(asyncio.create_task(runtime.publisher.reconciler.run()))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def serve(settings: ApiSettings) -> None:
+    """Serve the API until SIGTERM or SIGINT; requests that run are finished. Raises OSError when the address cannot be used."""
+    host, _, port = settings.api_listen.rpartition(":")
+    listener = _listen(host.strip("[]"), int(port))
+    metrics_port = telemetry.expose(settings.metrics_address)
+    async with application(settings) as app:
+        config = uvicorn.Config(
+            app,
+            http=DeadlineProtocol,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+        server = _Server(config)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, server.stop)
+        log.info("api listens", address=host, port=listener.getsockname()[1], metrics_port=metrics_port)
+        async with background(app, settings):
+            await server.serve([listener])
+    log.info("api stopped")
+
+
+async def migrate(settings: DatabaseSettings) -> None:
+    """Bring the database to this version's schema. Raises database.DatabaseIsNewer."""
+    engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        log.info("database is migrated", revision=await database.migrate(engine))
+    finally:
+        await engine.dispose()
+
+
+async def bootstrap_admin(settings: DatabaseSettings) -> None:
+    """Make the first System Admin and print the only copy of the password, as one JSON line; `{}` when there is one already."""
+    engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=1)
+    passwords = Passwords()
+    try:
+        async with unit_of_work(engine, Attempt("admin.bootstrap")) as uow:
+            made = await make_first_admin(uow, passwords)
+    finally:
+        passwords.close()
+        await engine.dispose()
+    json.dump({"username": made[0], "password": made[1]} if made else {}, sys.stdout)
+    sys.stdout.write("\n")
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit status 0 on a signal, instead of dying of it after the work is done."""
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)

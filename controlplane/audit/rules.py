@@ -1,0 +1,70 @@
+"""What the audit log keeps of a write: who, what, from where, and the request without its secrets. Pure."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+_SECRET_WORDS = ("password", "apikey", "token", "secret", "credential", "authorization", "pepper")
+_NOT_SECRET = frozenset({"tokensperhour", "tokensperminute", "maxtokens", "requireapikey"})
+_MASK = "***"
+_MAX_STRING = 1000
+_MAX_ITEMS = 100
+_MAX_DEPTH = 8
+
+
+class Outcome(StrEnum):
+    """How a write ended."""
+
+    OK = "ok"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One write. It is filled in on its way: by the edge, by authentication, by the service; it ends as one row."""
+
+    action: str
+    """`object:verb` in the form `key.create`: the name of the route."""
+    request_id: str | None = None
+    client_address: str | None = None
+    user_id: UUID | None = None
+    org_id: UUID | None = None
+    payload: dict[str, Any] = field(default_factory=dict)
+    reached_authentication: bool = False
+    recorded: bool = False
+    """A row is committed."""
+
+
+def outcome_of(status: int) -> Outcome:
+    """Outcome of a request that ended with an error status."""
+    return Outcome.DENIED if status in {401, 403} else Outcome.FAILED
+
+
+def redact(value: object, depth: int = 0) -> Any:
+    """Return a copy that jsonb can hold, without the values of secret fields at any depth and with a bounded size."""
+    if depth > _MAX_DEPTH:
+        return "…"
+    if isinstance(value, Mapping):
+        pairs = list(value.items())[:_MAX_ITEMS]
+        return {_text(str(name)): _MASK if _is_secret(str(name)) else redact(item, depth + 1) for name, item in pairs}
+    if isinstance(value, list | tuple):
+        return [redact(item, depth + 1) for item in value[:_MAX_ITEMS]]
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    return _text(str(value))
+
+
+def _is_secret(name: str) -> bool:
+    plain = name.lower().replace("_", "").replace("-", "")
+    return plain not in _NOT_SECRET and any(word in plain for word in _SECRET_WORDS)
+
+
+def _text(text: str) -> str:
+    """Cut, and without what PostgreSQL's jsonb refuses: NUL and halves of surrogate pairs."""
+    return text[:_MAX_STRING].replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

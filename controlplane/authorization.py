@@ -1,0 +1,65 @@
+"""Who may do what: the matrix of `ias.roles`, and nothing else, turned into the reach of a request.
+
+A handler states the permission that it needs, and gets an Access or the client gets 403:
+
+    @router.get("/key", name="key.list")
+    async def list_own_keys(access: Annotated[Access, require(Permission.KEYS_OWN)], …)
+
+* `access.reach` says how far the permission goes for this role: any org, the own org, the own rows. Give it to repositories;
+  they filter. What is out of reach does not exist: 404, never 403, so that nobody learns of another tenant's objects.
+* Several permissions mean "one of them"; the one that reaches furthest counts.
+* An org named in the path is resolved by `controlplane.orgs.service.find(access, reference)`, within the reach;
+  `access.reach.within(org.id)` narrows to it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from fastapi import Depends
+
+from controlplane import errors
+from controlplane.authentication import CurrentPrincipal, Principal, UnitOfWorkNow
+from controlplane.repository import EVERYTHING, Reach
+from controlplane.unit_of_work import UnitOfWork
+from ias.roles import Permission, Scope, scope_of
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A principal whose role has the permission that the route asked for."""
+
+    uow: UnitOfWork
+    principal: Principal
+    reach: Reach
+
+    @property
+    def user_id(self) -> UUID:
+        """The actor."""
+        return self.principal.user_id
+
+
+def reach_of(principal: Principal, permissions: tuple[Permission, ...]) -> Reach | None:
+    """The furthest reach that one of the permissions gives; None: the role has none of them."""
+    scopes = {scope_of(principal.role, permission) for permission in permissions}
+    if Scope.ANY in scopes:
+        return EVERYTHING
+    if principal.org_id is None:  # own org of somebody without one: nothing
+        return None
+    if Scope.ORG in scopes:
+        return Reach(principal.org_id)
+    if Scope.SELF in scopes:
+        return Reach(principal.org_id, principal.user_id)
+    return None
+
+
+def require(*permissions: Permission) -> Any:
+    """Make the dependency that lets a route's request pass with one of the permissions."""
+
+    async def access(uow: UnitOfWorkNow, principal: CurrentPrincipal) -> Access:
+        reach = reach_of(principal, permissions)
+        if reach is None:
+            raise errors.forbidden()
+        return Access(uow, principal, reach)
+
+    return Depends(access, scope="function")

@@ -1,0 +1,1 @@
+"""Backends: the engines that a System Admin registered, and whether they answer."""

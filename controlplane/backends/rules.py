@@ -1,0 +1,109 @@
+"""Rules of backends: what an address of one looks like, and what a probe's answers say. Pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+
+MAX_MODELS = 1_000
+MAX_MODEL_NAME = 256
+_PORTS = {"http": 80, "https": 443}
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+
+
+class Health(StrEnum):
+    """What the last probe said."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    UNKNOWN = "unknown"
+    """Not probed yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The result of a probe. `models` is None when the engine did not tell: then the list from before stays."""
+
+    health: Health
+    reason: str
+    models: tuple[str, ...] | None
+
+
+def canonical_base_url(text: str) -> str:
+    """Return `scheme://host:port` in its one canonical form; raise ValueError that says what is wrong.
+
+    Equal engines get equal strings: the port is always there, the host is in lower case (IPv6 compressed, in brackets).
+    """
+    try:
+        url = urlsplit(text.strip())
+        port = url.port
+    except ValueError as error:
+        raise ValueError(f"not a URL: {error}") from error
+    if url.scheme not in _PORTS:
+        raise ValueError("a URL that begins with http:// or https:// is needed")
+    if url.username is not None or url.password is not None:
+        raise ValueError("user name and password do not belong into the URL")
+    if url.path not in ("", "/") or url.query or url.fragment or "?" in text or "#" in text:
+        raise ValueError("only scheme, host and port, without path, query or fragment")
+    if port == 0:
+        raise ValueError("port 0 is no port")
+    return f"{url.scheme}://{_canonical_host(url.hostname or '')}:{port or _PORTS[url.scheme]}"
+
+
+def _canonical_host(host: str) -> str:
+    if ":" in host:
+        try:
+            return f"[{IPv6Address(host).compressed}]"
+        except AddressValueError as error:
+            raise ValueError(f"not an IPv6 address: {error}") from error
+    if re.fullmatch(r"[0-9.]+", host):
+        try:
+            return str(IPv4Address(host))
+        except AddressValueError as error:
+            raise ValueError(f"not an IPv4 address: {error}") from error
+    if not _HOST_NAME.fullmatch(host):
+        raise ValueError("the host is not a valid name or address")
+    return host
+
+
+def as_id(text: str) -> UUID | None:
+    """Return the id that a text is; None for what can only be a name."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+class _Model(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Model]
+
+
+_decoder = msgspec.json.Decoder(_Models)
+
+
+def read_models(body: bytes) -> tuple[str, ...]:
+    """Read OpenAI's list of models, sorted; raise ValueError when it is none or beyond reason."""
+    try:
+        names = {model.id for model in _decoder.decode(body).data}
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not a list of models: {error}") from error
+    if len(names) > MAX_MODELS:
+        raise ValueError(f"more than {MAX_MODELS} models")
+    if any(not 0 < len(name) <= MAX_MODEL_NAME or "\0" in name for name in names):
+        raise ValueError(f"names of models have 1 to {MAX_MODEL_NAME} characters")
+    return tuple(sorted(names))
+
+
+def judge(health_problem: str | None, models: Sequence[str] | None, models_problem: str | None) -> Verdict:
+    """Healthy is an engine whose /health says so and whose /v1/models can be read."""
+    problem = health_problem or models_problem
+    return Verdict(Health.UNHEALTHY if problem else Health.HEALTHY, problem or "", None if models is None else tuple(models))

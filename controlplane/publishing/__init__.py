@@ -1,0 +1,1 @@
+"""Publishing: which models the gateway serves, for whom and how much."""

@@ -1,0 +1,112 @@
+"""Keeps the gateway at the desired state: PostgreSQL is the truth, and every change applies the whole of it (level-based).
+
+Changes of what the gateway serves happen one at a time, in all processes together: whoever makes one holds an advisory
+lock of the database, which ends with its process. So a publication that is `pending` while someone else holds the lock
+was left behind by a process that died, and is undone.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from controlplane.gateway.ports import Gateway, GatewayRejected, GatewayState, GatewayUnreachable
+from controlplane.keys.repository import KeyRepository
+from controlplane.keys.service import revoke_keys
+from controlplane.publishing.repository import PublicationRepository
+from controlplane.repository import EVERYTHING
+from controlplane.unit_of_work import UnitOfWork, unit_of_work
+from ias import logs
+from ias.telemetry import GATEWAY_SYNC
+
+GATEWAY_LOCK = 0x1A5C4A49
+"""Advisory lock of the one that changes what the gateway serves."""
+INTERVAL_SECONDS = 30.0
+RETRY_SECONDS = 2.0
+
+log = logs.get(__name__)
+
+
+class NoGateway:
+    """Stands in where no gateway is configured: whoever publishes is told so."""
+
+    async def apply(self, state: GatewayState) -> None:
+        raise GatewayUnreachable("this process configures no gateway: set IAS_GATEWAY_DIR and IAS_ENVOY_ADMIN")
+
+
+class Reconciler:
+    """Applies the desired state to a gateway, on demand and in the background."""
+
+    def __init__(self, engine: AsyncEngine, gateway: Gateway) -> None:
+        self._engine = engine
+        self._gateway = gateway
+        self._turn = asyncio.Lock()
+        self._woken = asyncio.Event()
+
+    @asynccontextmanager
+    async def exclusively(self) -> AsyncIterator[None]:
+        """Be the only one who changes what the gateway serves. Enter without a connection in hand: the wait may be long."""
+        # The turn within this process comes first, so that those who wait for it do not use up the pool.
+        async with self._turn, self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            await connection.execute(select(func.pg_advisory_lock(GATEWAY_LOCK)))
+            try:
+                yield
+            finally:
+                await connection.execute(select(func.pg_advisory_unlock(GATEWAY_LOCK)))
+
+    async def apply(self, uow: UnitOfWork) -> None:
+        """Bring the gateway to the state that `uow` sees; only inside `exclusively`. Raises GatewayRejected or GatewayUnreachable."""
+        state = await PublicationRepository(uow, EVERYTHING).desired_state()
+        try:
+            await self._gateway.apply(state)
+        except GatewayRejected:
+            GATEWAY_SYNC.labels("rejected").inc()
+            raise
+        except GatewayUnreachable:
+            GATEWAY_SYNC.labels("unreachable").inc()
+            raise
+        GATEWAY_SYNC.labels("applied").inc()
+
+    async def undo(self, publication_id: UUID, reason: str) -> None:
+        """Take a publication back that never became `published`, with its key; the gateway follows soon."""
+        async with unit_of_work(self._engine) as uow:
+            repository = PublicationRepository(uow, EVERYTHING)
+            if await repository.leave_pending(publication_id, "deleted", reason):
+                await revoke_keys(KeyRepository(uow, EVERYTHING), await repository.key_ids(publication_id))
+        self.wake()
+
+    def wake(self, after_seconds: float = 0.0) -> None:
+        """Have the background loop apply the state soon; the state is read then, so calls may be many."""
+        asyncio.get_running_loop().call_later(after_seconds, self._woken.set)
+
+    async def run(self) -> None:
+        """Apply the state now, whenever woken, and every half minute; what fails is tried again. Ends by cancellation."""
+        while True:
+            self._woken.clear()
+            pause = INTERVAL_SECONDS
+            try:
+                await self._reconcile()
+            except (GatewayRejected, GatewayUnreachable) as error:
+                log.error("gateway is not at the desired state", reason=str(error), retry_in_seconds=RETRY_SECONDS)
+                pause = RETRY_SECONDS
+            except Exception:
+                log.exception("gateway was not reconciled", retry_in_seconds=RETRY_SECONDS)
+                pause = RETRY_SECONDS
+            try:
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def _reconcile(self) -> None:
+        async with self.exclusively():
+            async with unit_of_work(self._engine) as uow:
+                left_behind = await PublicationRepository(uow, EVERYTHING).pending_ids()
+            for publication_id in left_behind:
+                await self.undo(publication_id, "the process that published it died")
+            async with unit_of_work(self._engine) as uow:
+                await self.apply(uow)

@@ -1,0 +1,107 @@
+"""Rules of publishing: names, the engine a model is taken from, and how a partial update changes a configuration. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from controlplane.backends.rules import Health
+from controlplane.errors import Problem
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A registered backend as far as choosing one needs it."""
+
+    backend_id: UUID
+    name: str
+    kind: str
+    health: Health
+    health_reason: str
+    models: tuple[str, ...]
+
+
+def check_name(name: str) -> None:
+    """Raise Problem for a name that cannot be published.
+
+    A slash would have to be escaped in `/api/models/{name}/publish`, and escaped slashes are refused at the edge; a
+    model whose engine knows it by such a name is published under another one, with `upstreamModel`.
+    """
+    if "/" in name:
+        raise Problem(
+            422,
+            "invalid_model_name",
+            f"The name '{name}' contains '/'. Publish the model under a name without it and give the engine's name as config.upstreamModel.",
+        )
+    if not _NAME.fullmatch(name):
+        raise Problem(
+            422,
+            "invalid_model_name",
+            "The name of a published model has 1 to 128 characters: letters, digits, '.', '_', ':' and '-', the first a letter or digit.",
+        )
+
+
+def check_kind(model_type: str | None, require_api_key: bool) -> None:
+    """Raise Problem for what cannot be published yet."""
+    if model_type == "traditional":
+        raise Problem(
+            422, "UNSUPPORTED_MODEL_TYPE", "Only models with an OpenAI-compatible engine can be published: leave modelType out, or set 'openai'."
+        )
+    if not require_api_key:
+        raise Problem(422, "API_KEY_REQUIRED", "An OpenAI model is never published without API keys: leave requireApiKey out, or set true.")
+
+
+def check_limits(limits: Mapping[str, int | None]) -> None:
+    """Raise Problem for limits that make no sense together."""
+    if limits["burst_limit"] is not None and limits["requests_per_minute"] is None:
+        raise Problem(422, "invalid_request", "rateLimiting: burstLimit needs requestsPerMinute.")
+
+
+def default_path(name: str) -> str:
+    """Return the path at which OpenAI clients find a model."""
+    return f"/v1/models/{name}"
+
+
+def already_published(name: str) -> Problem:
+    """The name is taken by a living publication."""
+    return Problem(409, "ALREADY_PUBLISHED", f"The model '{name}' is published already. Change it with PUT, or DELETE it first.")
+
+
+def not_published(name: str) -> Problem:
+    """There is no living publication of the name."""
+    return Problem(404, "NOT_PUBLISHED", f"The model '{name}' is not published.")
+
+
+def choose_backend(candidates: Sequence[Candidate], backend: str | None, upstream_model: str) -> Candidate:
+    """Return the healthy backend that serves the model, among the one named `backend` or those that told of the model.
+
+    Raises:
+        Problem: MODEL_NOT_FOUND when none has it, MODEL_NOT_READY when it does not answer, AMBIGUOUS_BACKEND when
+            several have it and none was named.
+    """
+    if backend is not None:
+        if not candidates:
+            raise Problem(404, "MODEL_NOT_FOUND", f"There is no backend '{backend}'. Register it with POST /api/backend.")
+        chosen = candidates[0]
+        # An engine that never answered has no list of models yet: not ready, rather than not there.
+        if upstream_model not in chosen.models and (chosen.health is Health.HEALTHY or chosen.models):
+            raise Problem(404, "MODEL_NOT_FOUND", f"The backend '{chosen.name}' does not serve the model '{upstream_model}'.")
+        return _ready(chosen, upstream_model)
+    if not candidates:
+        raise Problem(404, "MODEL_NOT_FOUND", f"No registered backend serves the model '{upstream_model}'. Register one with POST /api/backend.")
+    ready = [candidate for candidate in candidates if candidate.health is Health.HEALTHY]
+    if len(ready) > 1:
+        names = ", ".join(sorted(candidate.name for candidate in ready))
+        raise Problem(409, "AMBIGUOUS_BACKEND", f"Several backends serve the model '{upstream_model}': {names}. Choose one with config.backend.")
+    return _ready(ready[0] if ready else candidates[0], upstream_model)
+
+
+def _ready(candidate: Candidate, upstream_model: str) -> Candidate:
+    if candidate.health is not Health.HEALTHY:
+        reason = candidate.health_reason or "it was not probed yet"
+        raise Problem(
+            409, "MODEL_NOT_READY", f"The model '{upstream_model}' is not ready: backend '{candidate.name}' is {candidate.health} ({reason})."
+        )
+    return candidate

@@ -1,0 +1,136 @@
+"""JSON of publishing: the body of seed 002, plus `backend` and `upstreamModel`."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from controlplane.api_model import ApiModel, ShortText
+from controlplane.pagination import PageQuery
+
+_MAX_INT32 = 2**31 - 1
+_MAX_TENANTS = 1_000
+
+
+def _no_dot_segments(path: str) -> str:
+    if any(part in ("", ".", "..") for part in path[1:].split("/")):
+        raise ValueError("a path without empty, '.' and '..' segments is needed")
+    return path
+
+
+Limit = Annotated[int, Field(ge=1, le=_MAX_INT32, strict=True)]
+HostName = Annotated[
+    str,
+    StringConstraints(
+        to_lower=True, max_length=253, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$"
+    ),
+]
+PathPrefix = Annotated[str, StringConstraints(max_length=256, pattern=r"^/[A-Za-z0-9._~:/-]+$"), AfterValidator(_no_dot_segments)]
+UpstreamModel = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Tenants = Annotated[list[ShortText], Field(min_length=1, max_length=_MAX_TENANTS)]
+
+
+class RateLimiting(ApiModel):
+    """Limits of each tenant that uses the publication; null: none."""
+
+    requests_per_minute: Limit | None = None
+    requests_per_hour: Limit | None = None
+    tokens_per_hour: Annotated[int, Field(ge=1, le=2**53 - 1, strict=True)] | None = None
+    burst_limit: Limit | None = Field(default=None, description="requests that may come at once")
+
+
+class Authentication(ApiModel):
+    """Who may call."""
+
+    require_api_key: bool = True
+    allowed_tenants: Tenants | None = Field(default=None, description="slugs or ids of orgs; by default the tenant alone")
+
+
+class PublishConfig(ApiModel):
+    """What to publish, for whom and how much."""
+
+    tenant_id: ShortText = Field(description="slug or id of the org that owns the publication and its key")
+    model_type: Literal["openai", "traditional"] | None = Field(default=None, description="by default what the backend is")
+    public_hostname: HostName | None = None
+    external_path: PathPrefix | None = None
+    backend: ShortText | None = Field(default=None, description="name or id of a registered backend; by default the one that serves the model")
+    upstream_model: UpstreamModel | None = Field(default=None, description="the backend's own name of the model; by default the published one")
+    rate_limiting: RateLimiting = RateLimiting()
+    authentication: Authentication = Authentication()
+
+
+class Publish(ApiModel):
+    """Body of POST."""
+
+    config: PublishConfig
+
+
+class ConfigChange(ApiModel):
+    """Part of a configuration: what is left out stays as it is, a limit that is null is lifted."""
+
+    tenant_id: ShortText | None = Field(default=None, description="if given, it must be the owner: publications do not change hands")
+    model_type: Literal["openai", "traditional"] | None = None
+    public_hostname: HostName | None = None
+    external_path: PathPrefix | None = None
+    backend: ShortText | None = None
+    upstream_model: UpstreamModel | None = None
+    rate_limiting: RateLimiting | None = None
+    authentication: Authentication | None = None
+
+
+class Change(ApiModel):
+    """Body of PUT."""
+
+    config: ConfigChange
+
+
+class AuthenticationView(ApiModel):
+    """Who may call."""
+
+    require_api_key: bool
+    allowed_tenants: list[str]
+
+
+class UsageView(ApiModel):
+    """Use since publishing, from the ledger; days are UTC."""
+
+    total_requests: int = 0
+    requests_today: int = 0
+    tokens_used: int = 0
+    last_access_time: datetime | None = None
+
+
+class PublicationView(ApiModel):
+    """A published model. The key itself is never shown again, only its hint."""
+
+    id: UUID
+    model_name: str
+    tenant_id: str
+    model_type: str
+    status: str
+    public_hostname: str | None
+    external_path: str
+    endpoint: str = Field(description="base URL for OpenAI clients")
+    backend: str
+    backend_health: str
+    upstream_model: str
+    rate_limiting: RateLimiting
+    authentication: AuthenticationView
+    api_key_hint: str | None
+    usage: UsageView
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class NewPublicationView(PublicationView):
+    """The answer to POST: the only one with the key."""
+
+    api_key: str
+
+
+class PublicationQuery(PageQuery):
+    """The query parameters of the list."""
+
+    tenant_id: ShortText | None = Field(default=None, description="slug or id of the org that owns them")

@@ -1,0 +1,39 @@
+"""What the API's process holds for all requests; made in `controlplane.app`, found under `app.state.runtime`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from controlplane.accounts.passwords import Passwords
+from controlplane.accounts.rules import Throttle
+from controlplane.accounts.tokens import Tokens
+from controlplane.backends.ports import Prober
+from controlplane.keys.rules import KeyRules
+
+if TYPE_CHECKING:  # it builds on authorization, which builds on this module
+    from controlplane.publishing.service import Publisher
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Adapters and their settings."""
+
+    engine: AsyncEngine
+    tokens: Tokens
+    passwords: Passwords
+    throttle: Throttle
+    key_rules: KeyRules
+    prober: Prober
+    publisher: "Publisher"
+
+
+def runtime_of(request: Request) -> Runtime:
+    """Return the process's runtime."""
+    runtime: Runtime = request.app.state.runtime
+    return runtime
+
+
+RuntimeNow = Annotated[Runtime, Depends(runtime_of)]
+"""For handlers that need more than their access."""

@@ -1,0 +1,196 @@
+"""The tables of the control plane, for building queries. Constraints, indexes and views live in the migrations.
+
+`tests/component/controlplane/test_migrations.py` proves that these columns are those of a migrated database.
+"""
+
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Table, Text, Uuid, func
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData()
+
+
+def _id(name: str = "id") -> Column[object]:
+    return Column(name, Uuid, primary_key=True)
+
+
+def _reference(name: str, nullable: bool = False) -> Column[object]:
+    return Column(name, Uuid, nullable=nullable)
+
+
+def _text(name: str, nullable: bool = False) -> Column[object]:
+    return Column(name, Text, nullable=nullable)
+
+
+def _integer(name: str, nullable: bool = False) -> Column[object]:
+    return Column(name, Integer, nullable=nullable)
+
+
+def _bigint(name: str, nullable: bool = False) -> Column[object]:
+    return Column(name, BigInteger, nullable=nullable)
+
+
+def _time(name: str, nullable: bool = True) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _created_at() -> Column[object]:
+    return Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def _updated_at() -> Column[object]:
+    return Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now(), onupdate=func.now())
+
+
+orgs = Table(
+    "orgs",
+    metadata,
+    _id(),
+    _text("slug"),
+    _text("name"),
+    Column("status", Text, nullable=False, server_default="active"),
+    _created_at(),
+    _updated_at(),
+)
+
+users = Table(
+    "users",
+    metadata,
+    _id(),
+    _reference("org_id", nullable=True),
+    _text("username"),
+    _text("email", nullable=True),
+    _text("role"),
+    Column("status", Text, nullable=False, server_default="active"),
+    _text("password_hash", nullable=True),
+    Column("token_generation", Integer, nullable=False, server_default="0"),
+    _created_at(),
+    _updated_at(),
+)
+
+backends = Table(
+    "backends",
+    metadata,
+    _id(),
+    _text("name"),
+    _text("base_url"),
+    _text("kind"),
+    Column("health", Text, nullable=False, server_default="unknown"),
+    _text("health_reason", nullable=True),
+    Column("models", ARRAY(Text), nullable=False, server_default="{}"),
+    _time("checked_at"),
+    Column("status", Text, nullable=False, server_default="active"),
+    _created_at(),
+    _updated_at(),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    _id(),
+    _text("model"),
+    _reference("org_id"),
+    _text("model_type"),
+    _text("public_hostname", nullable=True),
+    _text("external_path", nullable=True),
+    _text("upstream_model"),
+    _reference("backend_id"),
+    _integer("requests_per_minute", nullable=True),
+    _integer("requests_per_hour", nullable=True),
+    _bigint("tokens_per_hour", nullable=True),
+    _integer("burst_limit", nullable=True),
+    Column("require_api_key", Boolean, nullable=False, server_default="true"),
+    Column("status", Text, nullable=False, server_default="pending"),
+    _text("status_reason", nullable=True),
+    Column("version", Integer, nullable=False, server_default="1"),
+    _created_at(),
+    _updated_at(),
+)
+
+publication_tenants = Table("publication_tenants", metadata, _id("publication_id"), _id("org_id"))
+
+keys = Table(
+    "keys",
+    metadata,
+    _id(),
+    _reference("org_id"),
+    _reference("user_id"),
+    _text("name"),
+    Column("status", Text, nullable=False, server_default="active"),
+    _time("expires_at"),
+    Column("allowed_models", ARRAY(Text), nullable=False, server_default="{}"),
+    _integer("requests_per_minute", nullable=True),
+    _integer("burst_limit", nullable=True),
+    _reference("publication_id", nullable=True),
+    _time("last_used_at"),
+    _reference("created_by", nullable=True),
+    _created_at(),
+    _updated_at(),
+)
+
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("credential_id", Text, primary_key=True),
+    _reference("key_id"),
+    Column("digest", LargeBinary, nullable=False),
+    _integer("pepper_version"),
+    _text("hint"),
+    _time("valid_until"),
+    _time("revoked_at"),
+    _created_at(),
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    _id(),
+    Column("timestamp", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _reference("org_id", nullable=True),
+    _reference("user_id_performing_action", nullable=True),
+    _text("action_type"),
+    Column("payload", JSONB, nullable=False),
+    _text("outcome"),
+    _text("request_id", nullable=True),
+    _text("client_address", nullable=True),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("admitted_at", DateTime(timezone=True), primary_key=True),
+    _id("event_id"),
+    _bigint("epoch"),
+    _reference("org_id"),
+    _reference("user_id"),
+    _reference("key_id"),
+    _reference("publication_id"),
+    _text("model"),
+    _text("upstream_model"),
+    _text("endpoint"),
+    Column("stream", Boolean, nullable=False),
+    _text("outcome"),
+    _integer("http_status"),
+    _bigint("input_tokens"),
+    _bigint("cached_input_tokens"),
+    _bigint("output_tokens"),
+    _bigint("reasoning_tokens"),
+    _text("usage_source"),
+    _bigint("held_tokens"),
+    _bigint("time_to_first_token_ms", nullable=True),
+    _bigint("duration_ms"),
+    _time("ended_at", nullable=False),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    _text("request_id"),
+    Column("tags", JSONB, nullable=False),
+)
+
+spool_offsets = Table("spool_offsets", metadata, Column("spool", Text, primary_key=True), _bigint("segment"), _bigint("byte_offset"), _updated_at())
+
+change_log = Table(
+    "change_log",
+    metadata,
+    Column("seq", BigInteger, Identity(always=True), primary_key=True),
+    _text("kind"),
+    _text("id"),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)

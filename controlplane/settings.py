@@ -1,0 +1,87 @@
+"""Settings of the control plane's API and of its commands. The worker's are in `controlplane/usage/settings.py`."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+
+from ias.settings import Settings
+
+_MIN_SECRET_BYTES = 32
+
+
+class DatabaseSettings(Settings):
+    """What every command needs."""
+
+    database_url: SecretStr
+    """PostgreSQL: `postgresql://user:password@host:port/database`; over a Unix socket `postgresql://user:password@/database?host=/directory`."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgresql(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must start with postgresql://")
+        return value
+
+
+class ApiSettings(DatabaseSettings):
+    """The REST API."""
+
+    api_listen: str = "127.0.0.1:8085"
+    """`host:port` to listen on; port 0 takes any free one and logs it."""
+
+    peppers: dict[int, SecretStr] = Field(min_length=1)
+    """JSON object of version to hex secret (at least 32 bytes) under which API keys are digested; the highest version is used for new keys."""
+
+    token_secret: SecretStr
+    """Secret that signs session tokens, at least 32 bytes."""
+
+    token_lifetime_s: int = Field(default=8 * 3600, ge=60, le=30 * 24 * 3600)
+    """Seconds that a sign-in lasts."""
+
+    key_env: str = Field(default="live", pattern="^[a-z]{1,8}$")
+    """The environment part of new API keys (`ias_<env>_…`)."""
+
+    keys_per_user: int = Field(default=50, ge=1)
+    """Keys that one user may have at once, revoked ones not counted."""
+
+    gateway_dir: Path | None = None
+    """Folder of Envoy's file xDS that publishing writes; empty: this process configures no gateway."""
+
+    envoy_admin: str = ""
+    """URL of Envoy's admin interface, or `unix:/path`: where it is checked which configuration Envoy took."""
+
+    envoy_log: Path | None = None
+    """File that takes Envoy's standard error: the only place where Envoy says why it refused a configuration."""
+
+    gateway_url: str = Field("http://127.0.0.1:8080", pattern=r"^https?://[^/?#\s]+$")
+    """Where clients reach the gateway, without a path: what the API tells people as the endpoint of a model."""
+
+    probe_interval: float = Field(10.0, ge=0.1, le=3600)
+    """Seconds between two probes of every backend."""
+
+    @field_validator("api_listen")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdigit() or int(port) > 65535:
+            raise ValueError("must be host:port")
+        return value
+
+    @field_validator("peppers")
+    @classmethod
+    def _long_hex(cls, value: dict[int, SecretStr]) -> dict[int, SecretStr]:
+        for version, secret in value.items():
+            try:
+                size = len(bytes.fromhex(secret.get_secret_value()))
+            except ValueError:
+                raise ValueError(f"the secret of version {version} is not hex") from None
+            if size < _MIN_SECRET_BYTES:
+                raise ValueError(f"the secret of version {version} has less than {_MIN_SECRET_BYTES} bytes")
+        return value
+
+    @field_validator("token_secret")
+    @classmethod
+    def _long(cls, value: SecretStr) -> SecretStr:
+        if len(value.get_secret_value().encode()) < _MIN_SECRET_BYTES:
+            raise ValueError(f"must have at least {_MIN_SECRET_BYTES} bytes")
+        return value

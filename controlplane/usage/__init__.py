@@ -1,0 +1,1 @@
+"""Usage: the consumer that brings events into the ledger, and the REST that reads the ledger."""
