@@ -1,0 +1,82 @@
+"""The REST client: JSON in, JSON out, every failure a CommandFailed."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+
+from ias_admin.config import DEFAULT_URL
+from ias_admin.errors import CommandFailed, ExitCode, of_response
+
+Json = Any
+_TIMEOUT_S = 30
+
+
+class Client:
+    """Calls one control plane with one token."""
+
+    def __init__(self, url: str, token: str, transport: httpx2.BaseTransport | None = None) -> None:
+        _check(url)
+        headers = {"accept": "application/json", "user-agent": "ias-admin"} | ({"authorization": f"Bearer {token}"} if token else {})
+        self._url = url
+        self._http = httpx2.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S, transport=transport)
+
+    def get(self, path: str, **query: str | int | None) -> Json:
+        """Read an object."""
+        return self._call("GET", path, query=query)
+
+    def post(self, path: str, body: Mapping[str, Json] | None = None) -> Json:
+        """Make an object, or ask for an action."""
+        return self._call("POST", path, body)
+
+    def put(self, path: str, body: Mapping[str, Json]) -> Json:
+        """Change an object."""
+        return self._call("PUT", path, body)
+
+    def delete(self, path: str) -> None:
+        """Remove an object."""
+        self._call("DELETE", path)
+
+    def items(self, path: str, limit: int | None = None, **query: str | int | None) -> Iterator[Json]:
+        """Walk a list page by page, at most `limit` items."""
+        cursor, left = None, limit
+        while left is None or left > 0:
+            page = self.get(path, **query, cursor=cursor, limit=None if left is None else min(left, 200))
+            yield from page["items"][:left]
+            if left is not None:
+                left -= len(page["items"])
+            if (following := page.get("nextCursor")) in (None, cursor):
+                return
+            cursor = following
+
+    def _call(self, method: str, path: str, body: Mapping[str, Json] | None = None, query: Mapping[str, Any] | None = None) -> Json:
+        params = {name: value for name, value in (query or {}).items() if value is not None}
+        try:
+            response = self._http.request(method, f"/api{path}", json=body, params=params)
+        except httpx2.TimeoutException as error:
+            raise CommandFailed(f"{self._url} did not answer within {_TIMEOUT_S} s.", ExitCode.UNAVAILABLE) from error
+        except httpx2.TransportError as error:
+            raise CommandFailed(f"Cannot reach {self._url}: {error}. Is the control plane running there?", ExitCode.UNAVAILABLE) from error
+        if response.is_error:
+            raise of_response(response)
+        try:
+            return response.json() if response.content else None
+        except ValueError as error:
+            raise CommandFailed(f"{self._url} does not answer like a control plane of IAS.") from error
+
+
+def _check(url: str) -> None:
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        parsed = None
+    if parsed is None or parsed.scheme not in {"http", "https"} or not parsed.host:
+        raise CommandFailed(f"'{url}' is not an address like {DEFAULT_URL}.", ExitCode.USAGE)
+
+
+def segment(text: str) -> str:
+    """One segment of a path: what a person typed never becomes another path."""
+    if text in {"", ".", ".."}:
+        raise CommandFailed(f"'{text}' is not a name.", ExitCode.USAGE)
+    return quote(text, safe="")

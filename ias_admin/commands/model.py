@@ -1,0 +1,151 @@
+"""Published models."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from ias_admin.client import segment
+from ias_admin.commands.options import Limit, Output, Yes, confirm
+from ias_admin.errors import CommandFailed, ExitCode
+from ias_admin.output import Format, print_list, print_object, say
+from ias_admin.session import client_of
+
+app = typer.Typer(help="Published models.", no_args_is_help=True)
+
+
+class ModelType(StrEnum):
+    """Which API a model speaks."""
+
+    OPENAI = "openai"
+    TRADITIONAL = "traditional"
+
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name that clients use.")]
+Backend = Annotated[str | None, typer.Option(help="Registered backend; by default the one that serves the model.")]
+Upstream = Annotated[str | None, typer.Option("--upstream-model", help="The backend's own name of the model.")]
+Type = Annotated[ModelType | None, typer.Option("--type", help="By default what the backend is.")]
+Hostname = Annotated[str | None, typer.Option(help="Public host name.")]
+Path = Annotated[str | None, typer.Option(help="Base path at the gateway.")]
+PerMinute = Annotated[int | None, typer.Option("--requests-per-minute", min=1, help="Limit of each org.")]
+PerHour = Annotated[int | None, typer.Option("--requests-per-hour", min=1, help="Limit of each org.")]
+TokensPerHour = Annotated[int | None, typer.Option(min=1, help="Limit of each org.")]
+Burst = Annotated[int | None, typer.Option(min=1, help="Requests at once.")]
+Allow = Annotated[list[str] | None, typer.Option(metavar="ORG", help="Org that may use the model; repeatable; by default the owner alone.")]
+File = Annotated[typer.FileText | None, typer.Option("--file", "-f", help="JSON configuration, '-' is stdin; options go before it.")]
+
+
+@app.command()
+def publish(
+    context: typer.Context,
+    model: Model,
+    org: Annotated[str | None, typer.Option(metavar="ORG", help="Owner: slug or id.")] = None,
+    backend: Backend = None,
+    upstream_model: Upstream = None,
+    model_type: Type = None,
+    hostname: Hostname = None,
+    path: Path = None,
+    requests_per_minute: PerMinute = None,
+    requests_per_hour: PerHour = None,
+    tokens_per_hour: TokensPerHour = None,
+    burst: Burst = None,
+    allow: Allow = None,
+    file: File = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Publish a model. Its API key is shown once, here."""
+    config = _config(file, _options(context.params))
+    if "tenantId" not in config:
+        raise CommandFailed("Whose is it? Give --org, or tenantId in the file.", ExitCode.USAGE)
+    view = client_of(context).post(f"/models/{segment(model)}/publish", {"config": config})
+    print_object(view, output)
+    say("Keep the key now: it is not shown again.")
+
+
+@app.command()
+def update(
+    context: typer.Context,
+    model: Model,
+    backend: Backend = None,
+    upstream_model: Upstream = None,
+    model_type: Type = None,
+    hostname: Hostname = None,
+    path: Path = None,
+    requests_per_minute: PerMinute = None,
+    requests_per_hour: PerHour = None,
+    tokens_per_hour: TokensPerHour = None,
+    burst: Burst = None,
+    allow: Allow = None,
+    file: File = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Change what is given and leave the rest; clients notice nothing. To lift a limit, set it to null in a file."""
+    config = _config(file, _options(context.params))
+    if not config:
+        raise CommandFailed("Nothing to change was given.", ExitCode.USAGE)
+    print_object(client_of(context).put(f"/models/{segment(model)}/publish", {"config": config}), output)
+
+
+@app.command()
+def show(context: typer.Context, model: Model, output: Output = Format.TABLE) -> None:
+    """Show a published model with its use."""
+    print_object(client_of(context).get(f"/models/{segment(model)}/publish"), output)
+
+
+@app.command("list")
+def list_(
+    context: typer.Context,
+    org: Annotated[str | None, typer.Option(metavar="ORG", help="Those of this owner only.")] = None,
+    limit: Limit = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """List the published models."""
+    columns = ["modelName", "tenantId", "status", "backend", "backendHealth", "usage.totalRequests", "usage.tokensUsed", "usage.lastAccessTime"]
+    print_list(list(client_of(context).items("/published-models", limit, tenantId=org)), columns, output)
+
+
+@app.command()
+def unpublish(context: typer.Context, model: Model, yes: Yes = False) -> None:
+    """Unpublish a model and revoke its key. Running answers end normally."""
+    confirm(f"Unpublish '{model}' and revoke its key?", yes)
+    client_of(context).delete(f"/models/{segment(model)}/publish")
+    say(f"Unpublished {model}.")
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """Put the options of a call into the shape of the API's `config`."""
+    limits = {
+        "requestsPerMinute": given["requests_per_minute"],
+        "requestsPerHour": given["requests_per_hour"],
+        "tokensPerHour": given["tokens_per_hour"],
+        "burstLimit": given["burst"],
+    }
+    return {
+        "tenantId": given.get("org"),
+        "modelType": given["model_type"],
+        "publicHostname": given["hostname"],
+        "externalPath": given["path"],
+        "backend": given["backend"],
+        "upstreamModel": given["upstream_model"],
+        "rateLimiting": {name: value for name, value in limits.items() if value is not None},
+        "authentication": {"allowedTenants": list(given["allow"])} if given["allow"] else {},
+    }
+
+
+def _config(file: typer.FileText | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Read the file, if any, and put the options over it."""
+    try:
+        config = json.load(file) if file else {}
+    except ValueError as error:
+        raise CommandFailed(f"The file is not JSON: {error}.", ExitCode.USAGE) from error
+    if isinstance(config, dict):
+        config = config.get("config", config)
+    if not isinstance(config, dict):
+        raise CommandFailed("The file is not a configuration: a JSON object is.", ExitCode.USAGE)
+    for name, value in options.items():
+        if isinstance(value, dict) and value:
+            config[name] = {**(config.get(name) or {}), **value}
+        elif value:
+            config[name] = value
+    return config

@@ -1,0 +1,67 @@
+"""The users of an org."""
+
+import uuid
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from ias_admin.client import Client, segment
+from ias_admin.commands.options import Limit, Org, Output, Yes, confirm
+from ias_admin.errors import CommandFailed, ExitCode
+from ias_admin.output import Format, print_list, print_object, say
+from ias_admin.session import client_of
+
+app = typer.Typer(help="The users of an org.", no_args_is_help=True)
+
+
+class OrgRole(StrEnum):
+    """The roles that a user of an org can have."""
+
+    ORG_ADMIN = "org_admin"
+    ORG_USER = "org_user"
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    org: Org,
+    username: Annotated[str, typer.Argument(help="What the user signs in with.")],
+    role: Annotated[OrgRole, typer.Option(help="What the user may do.")] = OrgRole.ORG_USER,
+    email: Annotated[str | None, typer.Option(help="Where to reach the user.")] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Add a user. The control plane makes a password and shows it once."""
+    body = {"username": username, "role": role.value} | ({"email": email} if email else {})
+    user = client_of(context).post(f"/org/{segment(org)}/user", body)
+    print_object(user, output)
+    if user.get("initialPassword"):
+        say("Hand the password over now: it is not shown again.")
+
+
+@app.command("list")
+def list_(context: typer.Context, org: Org, limit: Limit = None, output: Output = Format.TABLE) -> None:
+    """List the users of an org."""
+    users = client_of(context).items(f"/org/{segment(org)}/user", limit)
+    print_list(list(users), ["username", "role", "status", "email", "createdAt", "id"], output)
+
+
+@app.command()
+def remove(context: typer.Context, org: Org, user: Annotated[str, typer.Argument(help="User name or id.")], yes: Yes = False) -> None:
+    """Remove a user. Their sessions and keys stop working at once."""
+    client = client_of(context)
+    user_id = _user_id(client, org, user)
+    confirm(f"Remove the user '{user}' from '{org}' with all their keys?", yes)
+    client.delete(f"/org/{segment(org)}/user/{segment(user_id)}")
+    say(f"Removed {user}.")
+
+
+def _user_id(client: Client, org: str, user: str) -> str:
+    try:
+        return str(uuid.UUID(user))
+    except ValueError:
+        pass
+    for one in client.items(f"/org/{segment(org)}/user"):
+        if one["username"] == user:
+            return str(one["id"])
+    raise CommandFailed(f"'{org}' has no user '{user}'.", ExitCode.NOT_FOUND)

@@ -1,0 +1,48 @@
+"""What every command works with: which control plane is meant, and who speaks to it."""
+
+import os
+from dataclasses import dataclass
+
+import httpx2
+import typer
+
+from ias_admin import config
+from ias_admin.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Address and token in effect: option, then environment, then context, then default."""
+
+    context: str
+    url: str
+    token: str
+    transport: httpx2.BaseTransport | None = None
+
+    def client(self) -> Client:
+        """Return a client that is signed in, if anyone is."""
+        return Client(self.url, self.token, self.transport)
+
+
+def open_session(url: str | None, context: str | None, transport: httpx2.BaseTransport | None = None) -> Session:
+    """Decide what is in effect. A context's token is sent to the context's own address only."""
+    known = config.load()
+    name = context or known.current
+    chosen = known.contexts.get(name)
+    address = (url or (chosen.url if chosen else config.DEFAULT_URL)).rstrip("/")
+    token = os.environ.get("IAS_ADMIN_TOKEN", "")
+    if not token and chosen and chosen.url == address:
+        token = chosen.token
+    return Session(name, address, token, transport)
+
+
+def session_of(context: typer.Context) -> Session:
+    """Return the session that the root command opened."""
+    session = context.obj
+    assert isinstance(session, Session)
+    return session
+
+
+def client_of(context: typer.Context) -> Client:
+    """Return a client of the session that the root command opened."""
+    return session_of(context).client()
