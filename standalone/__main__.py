@@ -1,0 +1,5 @@
+"""`python -m standalone`: the same as the command `ias`."""
+
+from standalone.cli import main
+
+main()
