@@ -1,0 +1,38 @@
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+from argon2 import PasswordHasher
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from controlplane import database
+from controlplane.accounts.passwords import Passwords
+from controlplane.app import application
+from controlplane.settings import ApiSettings
+from tests.component.controlplane.world import World
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = database.create_engine(database_url, pool_size=5)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def app(database_url: str) -> AsyncIterator[FastAPI]:
+    """The API as it runs, but with a password hash that costs nothing."""
+    settings = ApiSettings(database_url=database_url, peppers={1: "11" * 32, 2: "22" * 32}, token_secret="s" * 32, keys_per_user=3)
+    async with application(settings, Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))) as app:
+        yield app
+
+
+@pytest.fixture
+async def world(app: FastAPI, engine: AsyncEngine) -> AsyncIterator[World]:
+    """A System Admin, the orgs alpha and beta, and in each an org admin `alpha-admin` and a user `alpha-user`."""
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=("192.0.2.7", 1234))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://api") as http:
+        world = World(http, engine, app)
+        await world.populate()
+        yield world

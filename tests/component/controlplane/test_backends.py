@@ -1,0 +1,107 @@
+"""Backends: real probes of a real HTTP server."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from controlplane.backends.prober_http import MAX_BYTES, HttpProber
+from controlplane.backends.rules import Health
+from controlplane.backends.service import probe_all
+from tests.component.controlplane.world import World
+from tests.support.engine import Engine, engine_running
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Engine]:
+    async with engine_running("chat", "embed") as engine:
+        yield engine
+
+
+@pytest.fixture
+async def prober() -> AsyncIterator[HttpProber]:
+    prober = HttpProber(timeout_seconds=0.3)
+    yield prober
+    await prober.close()
+
+
+async def test_an_engine_is_probed_when_it_is_registered(world: World, sim: Engine) -> None:
+    made = await world["root"].ok("POST", "/backend", {"name": "vllm", "baseUrl": f"{sim.url}/"})
+    assert (made["baseUrl"], made["health"], made["models"]) == (sim.url, "healthy", ["chat", "embed"])
+    assert (await world["root"].ok("GET", "/backend/vllm"))["id"] == made["id"]
+    assert [one["name"] for one in (await world["root"].ok("GET", "/backend"))["items"]] == ["vllm"]
+
+
+async def test_an_engine_that_does_not_answer_is_registered_with_the_reason(world: World) -> None:
+    made = await world["root"].ok("POST", "/backend", {"name": "dead", "baseUrl": "http://127.0.0.1:1"})
+    assert made["health"] == "unhealthy"
+    assert "GET /health" in made["healthReason"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"name": "x", "baseUrl": "http://a/v1"}, "invalid_request"),
+        ({"name": "x", "baseUrl": "file:///etc/passwd"}, "invalid_request"),
+        ({"name": "", "baseUrl": "http://a"}, "invalid_request"),
+        ({"baseUrl": "http://a"}, "invalid_request"),
+    ],
+)
+async def test_what_is_no_backend_is_refused(world: World, body: dict[str, str], code: str) -> None:
+    response = await world["root"].call("POST", "/backend", body)
+    assert (response.status_code, response.json()["code"]) == (422, code)
+
+
+async def test_a_name_is_taken_once(world: World, sim: Engine) -> None:
+    await world["root"].ok("POST", "/backend", {"name": "vllm", "baseUrl": sim.url})
+    again = await world["root"].call("POST", "/backend", {"name": "vllm", "baseUrl": sim.url})
+    assert again.status_code == 409
+
+
+async def test_a_check_and_the_background_probe_see_changes(world: World, sim: Engine) -> None:
+    root = world["root"]
+    await root.ok("POST", "/backend", {"name": "vllm", "baseUrl": sim.url})
+    sim.answers["/health"] = (503, b"")
+    ill = await root.ok("POST", "/backend/vllm/check")
+    assert (ill["health"], ill["healthReason"]) == ("unhealthy", "GET /health: status 503")
+    sim.serves("chat", "new")
+    await probe_all(world.engine, world.runtime.prober)
+    well = await root.ok("GET", "/backend/vllm")
+    assert (well["health"], well["models"]) == ("healthy", ["chat", "new"])
+
+
+async def test_a_backend_in_use_stays(world: World, sim: Engine) -> None:
+    root = world["root"]
+    made = await root.ok("POST", "/backend", {"name": "vllm", "baseUrl": sim.url})
+    publication = """INSERT INTO publications (id, model, org_id, model_type, upstream_model, backend_id, status)
+      SELECT gen_random_uuid(), 'm', id, 'openai', 'm', CAST(:backend AS uuid), 'published' FROM orgs WHERE slug = 'alpha' RETURNING id"""
+    await world.rows(publication, backend=made["id"])
+    refused = await root.call("DELETE", "/backend/vllm")
+    assert (refused.status_code, refused.json()["code"]) == (409, "backend_in_use")
+    await world.rows("UPDATE publications SET status = 'deleted' RETURNING id")
+    await root.ok("DELETE", "/backend/vllm")
+    assert (await root.call("GET", "/backend/vllm")).status_code == 404
+
+
+@pytest.mark.parametrize("who", ["alpha-admin", "alpha-user"])
+async def test_only_a_system_admin_sees_backends(world: World, who: str) -> None:
+    for method, path in [("GET", "/backend"), ("POST", "/backend"), ("GET", "/backend/x"), ("POST", "/backend/x/check"), ("DELETE", "/backend/x")]:
+        body = {"name": "x", "baseUrl": "http://a"} if (method, path) == ("POST", "/backend") else None
+        assert (await world[who].call(method, path, body)).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [((302, b""), "status 302"), ((200, b"x" * (MAX_BYTES + 1)), "more than"), ((200, b"<html>"), "not a list of models")],
+    ids=["redirect", "too large", "not JSON"],
+)
+async def test_an_engine_is_a_stranger(prober: HttpProber, sim: Engine, answer: tuple[int, bytes], reason: str) -> None:
+    sim.answers["/v1/models"] = answer
+    verdict = await prober.probe(sim.url)
+    assert (verdict.health, verdict.models) == (Health.UNHEALTHY, None)
+    assert reason in verdict.reason
+
+
+async def test_an_engine_that_hangs_is_not_waited_for(prober: HttpProber, sim: Engine) -> None:
+    sim.delay_s = 5
+    verdict = await prober.probe(sim.url)
+    assert "no answer within 0.3 s" in verdict.reason

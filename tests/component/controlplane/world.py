@@ -1,0 +1,83 @@
+"""A small populated service for component tests, and one client for each person in it."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import httpx2
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from controlplane.accounts.repository import AccountRepository
+from controlplane.accounts.tokens import Claims
+from controlplane.ids import new_id
+from controlplane.orgs.repository import OrgRepository
+from controlplane.repository import EVERYTHING
+from controlplane.runtime import Runtime
+from controlplane.unit_of_work import unit_of_work
+from ias.roles import Role
+
+PASSWORD = "correct horse battery"
+
+
+class Person:
+    """Calls the API as one user."""
+
+    def __init__(self, http: httpx2.AsyncClient, user_id: UUID, org_id: UUID | None, token: str) -> None:
+        self._http, self.user_id, self.org_id = http, user_id, org_id
+        self.headers = {"authorization": f"Bearer {token}"}
+
+    async def call(self, method: str, path: str, body: object = None, **options: Any) -> httpx2.Response:
+        if body is not None:
+            options["json"] = body
+        return await self._http.request(method, f"/api{path}", headers=self.headers, **options)
+
+    async def ok(self, method: str, path: str, body: object = None) -> Any:
+        response = await self.call(method, path, body)
+        assert response.is_success, response.text
+        return response.json() if response.content else None
+
+
+class World:
+    """What the fixture `world` gives."""
+
+    def __init__(self, http: httpx2.AsyncClient, engine: AsyncEngine, app: FastAPI) -> None:
+        self.http, self.engine, self._app = http, engine, app
+        self.people: dict[str, Person] = {}
+        self.orgs: dict[str, UUID] = {}
+
+    @property
+    def runtime(self) -> Runtime:
+        """As it is now: a test may have put another gateway in."""
+        runtime: Runtime = self._app.state.runtime
+        return runtime
+
+    async def populate(self) -> None:
+        password_hash = await self.runtime.passwords.hash(PASSWORD)
+        async with unit_of_work(self.engine) as uow:
+            accounts, orgs = AccountRepository(uow, EVERYTHING), OrgRepository(uow, EVERYTHING)
+            root = await accounts.add(new_id(), None, "root", Role.SYSTEM_ADMIN, password_hash)
+            self._know("root", root)
+            for slug in ("alpha", "beta"):
+                org = await orgs.add(new_id(), slug, slug.title())
+                self.orgs[slug] = org.id
+                for suffix, role in (("admin", Role.ORG_ADMIN), ("user", Role.ORG_USER)):
+                    self._know(f"{slug}-{suffix}", await accounts.add(new_id(), org.id, f"{slug}-{suffix}", role, password_hash))
+
+    def __getitem__(self, name: str) -> Person:
+        return self.people[name]
+
+    async def rows(self, query: str, **values: object) -> list[Any]:
+        async with self.engine.begin() as connection:
+            return list((await connection.execute(text(query), values)).all())
+
+    async def changes(self) -> list[tuple[str, str]]:
+        return [(row.kind, row.id) for row in await self.rows("SELECT kind, id FROM gateway_changes_v1 ORDER BY seq")]
+
+    async def audit(self) -> list[Any]:
+        return await self.rows("SELECT * FROM audit_log ORDER BY id")
+
+    def _know(self, name: str, user: Any) -> None:
+        token, _ = self.runtime.tokens.issue(Claims(user.id, user.token_generation), datetime.now(UTC))
+        self.people[name] = Person(self.http, user.id, user.org_id, token)

@@ -1,0 +1,98 @@
+"""From a desired state to Envoy's clusters and routes: pure, deterministic, and one lookup whatever the number of models."""
+
+import json
+from typing import Any
+
+import pytest
+
+from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayState
+from controlplane.gateway.render import Resources, cluster_name, render, resources
+from tests.support.golden import assert_golden
+
+CA = "/etc/ssl/certs/ca-certificates.crt"
+LOCAL = GatewayBackend("local", "http://127.0.0.1:8000")
+NAMED = GatewayBackend("named", "https://engine.example.org")
+STATE = GatewayState((LOCAL, NAMED), (GatewayRoute("org/a:1.0", "local"), GatewayRoute("b", "named"), GatewayRoute("ü", "local")))
+
+
+def pretty(content: Resources) -> str:
+    return json.dumps(json.loads(content.to_json()), indent=1, ensure_ascii=False) + "\n"
+
+
+def cluster(base_url: str) -> Any:
+    return render(GatewayState((GatewayBackend("b", base_url),)), CA)[0].resources[0]
+
+
+def test_rendered_resources_are_as_on_file() -> None:
+    clusters, routes = render(STATE, CA)
+    assert_golden("gateway/clusters.json", pretty(clusters))
+    assert_golden("gateway/routes.json", pretty(routes))
+    assert_golden("gateway/routes-empty.json", pretty(render(GatewayState(), CA)[1]))
+
+
+def test_order_does_not_matter() -> None:
+    turned = GatewayState(STATE.backends[::-1], STATE.routes[::-1])
+    assert [part.to_json() for part in render(turned, CA)] == [part.to_json() for part in render(STATE, CA)]
+
+
+def test_the_version_changes_with_the_content_only() -> None:
+    clusters, routes = render(STATE, CA)
+    more = render(GatewayState(STATE.backends, (*STATE.routes, GatewayRoute("c", "local"))), CA)
+    assert (more[0].version == clusters.version, more[1].version == routes.version) == (True, False)
+    assert resources([{"name": "x"}, {"name": "a"}]).version == resources([{"name": "a"}, {"name": "x"}]).version
+
+
+def test_every_model_is_one_entry_of_one_map() -> None:
+    [configuration] = render(GatewayState((LOCAL,), tuple(GatewayRoute(f"m{n}", "local") for n in range(100))), CA)[1].resources
+    [host] = configuration["virtual_hosts"]
+    assert len(host["matcher"]["matcher_tree"]["exact_match_map"]["map"]) == 100
+    assert "routes" not in host
+
+
+def test_an_engine_that_moves_gets_a_new_cluster() -> None:
+    assert cluster_name(LOCAL) == cluster_name(GatewayBackend("local", LOCAL.base_url))
+    assert cluster_name(LOCAL) != cluster_name(GatewayBackend("local", "http://127.0.0.1:8001"))
+
+
+@pytest.mark.parametrize(
+    ("base_url", "kind", "address", "port"),
+    [
+        ("http://127.0.0.1:8000", "STATIC", "127.0.0.1", 8000),
+        ("http://[::1]:8000", "STATIC", "::1", 8000),
+        ("http://engine", "STRICT_DNS", "engine", 80),
+        ("https://engine", "STRICT_DNS", "engine", 443),
+    ],
+)
+def test_addresses(base_url: str, kind: str, address: str, port: int) -> None:
+    rendered = cluster(base_url)
+    [endpoint] = rendered["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    assert rendered["type"] == kind
+    assert endpoint["endpoint"]["address"]["socket_address"] == {"address": address, "port_value": port}
+
+
+def test_https_checks_the_name_of_the_engine_against_the_given_ca() -> None:
+    tls = cluster("https://engine.example.org")["transport_socket"]["typed_config"]
+    assert tls["sni"] == "engine.example.org"
+    assert tls["common_tls_context"]["validation_context"] == {
+        "trusted_ca": {"filename": CA},
+        "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "engine.example.org"}}],
+    }
+    by_address = cluster("https://10.0.0.1")["transport_socket"]["typed_config"]
+    assert "sni" not in by_address
+    assert by_address["common_tls_context"]["validation_context"]["match_typed_subject_alt_names"][0]["san_type"] == "IP_ADDRESS"
+    assert "transport_socket" not in cluster("http://engine")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        (GatewayState((), (GatewayRoute("m", "missing"),)), "'missing', which is not there"),
+        (GatewayState((LOCAL,), (GatewayRoute("m", "local"), GatewayRoute("m", "local"))), "'m' has two routes"),
+        (GatewayState((LOCAL, GatewayBackend("local", "http://other"))), "same id"),
+        (GatewayState((GatewayBackend("b", "ftp://engine"),)), "http\\(s\\)://host:port"),
+        (GatewayState((GatewayBackend("b", "engine:8000"),)), "http\\(s\\)://host:port"),
+    ],
+)
+def test_states_that_make_no_sense_are_refused(state: GatewayState, reason: str) -> None:
+    with pytest.raises(GatewayRejected, match=reason):
+        render(state, CA)

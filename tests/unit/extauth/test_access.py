@@ -1,0 +1,77 @@
+import time
+
+import pytest
+
+from extauth.access import find_model, is_allowed, list_models
+from ias.errors import ApiError
+from tests.unit.extauth.world import index, publication
+
+PUBLICATIONS = index(publication("small"), publication("large"), publication("foreign", allowed_org_ids=("org-2",)))
+
+
+def test_found() -> None:
+    assert find_model(PUBLICATIONS, "small", "org-1", ()).publication.model == "small"
+
+
+@pytest.mark.parametrize(
+    ("model", "patterns", "expected"),
+    [
+        ("nothing", (), (404, "model_not_found")),
+        ("foreign", (), (404, "model_not_found")),
+        ("foreign", ("large",), (404, "model_not_found")),
+        ("small", ("large",), (403, "model_not_allowed")),
+    ],
+)
+def test_refused(model: str, patterns: tuple[str, ...], expected: tuple[int, str]) -> None:
+    with pytest.raises(ApiError) as refused:
+        find_model(PUBLICATIONS, model, "org-1", patterns)
+    assert (refused.value.status, refused.value.code) == expected
+    assert refused.value.param == "model"
+
+
+def test_a_foreign_model_looks_like_none() -> None:
+    def message(model: str) -> str:
+        with pytest.raises(ApiError) as refused:
+            find_model(PUBLICATIONS, model, "org-1", ())
+        return refused.value.message.replace(model, "X")
+
+    assert message("foreign") == message("nothing")
+
+
+def test_the_list_is_what_the_key_may_use_by_name() -> None:
+    assert [p.publication.model for p in list_models(PUBLICATIONS, "org-1", ())] == ["large", "small"]
+    assert [p.publication.model for p in list_models(PUBLICATIONS, "org-1", ("s*",))] == ["small"]
+    assert list_models(PUBLICATIONS, "org-3", ()) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "model", "matches"),
+    [
+        ("small", "small", True),
+        ("small", "smaller", False),
+        ("*", "anything", True),
+        ("*", "", True),
+        ("s*", "small", True),
+        ("s*", "xsmall", False),
+        ("*l", "small", True),
+        ("s*l", "small", True),
+        ("s*l", "sl", True),
+        ("aa*aa", "aaa", False),
+        ("a*b*c", "a-b-c", True),
+        ("a*b*c", "a-c", False),
+        ("a*b*b", "ab", False),
+        ("a**c", "abc", True),
+        ("?mall", "small", False),
+        ("[s]mall", "small", False),
+        ("sm.ll", "small", False),
+        ("", "small", False),
+    ],
+)
+def test_patterns(pattern: str, model: str, matches: bool) -> None:
+    assert is_allowed(model, (pattern,)) is matches
+
+
+def test_many_stars_are_not_slow() -> None:
+    started = time.perf_counter()
+    assert not is_allowed("a" * 256, ("*a" * 128 + "b",))
+    assert time.perf_counter() - started < 0.1

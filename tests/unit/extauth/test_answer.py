@@ -1,0 +1,35 @@
+import pytest
+
+from extauth import answer
+from ias import errors
+from tests.support.checks import read_answer
+
+
+def test_allow() -> None:
+    verdict = read_answer(answer.allow("ctx", "small", (("x-ratelimit-limit-requests", "9"),)))
+    assert verdict.allowed
+    assert verdict.headers == {"x-ias-context": "ctx", "x-ias-model": "small"}
+    assert verdict.client_headers == {"x-ratelimit-limit-requests": "9"}
+    assert verdict.removed == ("authorization", "x-api-key", "api-key", "x-request-tags")
+
+
+def test_an_answer_of_our_own() -> None:
+    verdict = read_answer(answer.respond(200, b'{"object":"list"}'))
+    assert (verdict.allowed, verdict.status, verdict.body) == (False, 200, b'{"object":"list"}')
+    assert verdict.headers == {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.invalid_api_key(),
+        errors.model_not_allowed("m"),
+        errors.unknown_url("GET", "/ä"),
+        errors.rate_limited("requests", "rpm", 1_500, (("x-ratelimit-limit-requests", "1"),)),
+        errors.service_unavailable("X"),
+    ],
+)
+def test_errors_keep_status_body_and_headers(error: errors.ApiError) -> None:
+    verdict = read_answer(answer.refuse(error))
+    assert (verdict.status, verdict.body) == (error.status, error.openai_body())
+    assert verdict.headers == {"content-type": "application/json", **dict(error.headers)}

@@ -1,0 +1,157 @@
+"""The steps in order: what each refuses, and what comes out at the end."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from extauth.decision import MAX_TARGET_LENGTH, Incoming, Passage, answer_models, authenticate, decide, identify
+from extauth.operation import Operation
+from ias.apikeys import new_key
+from ias.context import RequestContext
+from ias.endpoints import Endpoint
+from ias.errors import ApiError
+from tests.support.checks import CHAT
+from tests.unit.extauth.world import KEY, NOW, PEPPERS, incoming, index, known, publication
+
+
+def passage(request: Incoming, **changes: Any) -> Passage:
+    operation, _ = identify(request)
+    return decide(request, operation, known(**changes), index(publication(requests_per_minute=60, burst_limit=10)), 1_000, now_ms=1)
+
+
+def refused(request: Incoming, **changes: Any) -> tuple[int, str]:
+    with pytest.raises(ApiError) as error:
+        passage(request, **changes)
+    return error.value.status, error.value.code
+
+
+def test_everything_right() -> None:
+    body = CHAT[:-1] + b',"stream":true}'
+    result = passage(incoming(body, x_request_tags="team=a"), requests_per_minute=5)
+    assert result.context == RequestContext(
+        reservation_id="",
+        request_id="req-1",
+        path="/v1/chat/completions",
+        signed_at_ms=1,
+        org_id="org-1",
+        user_id="user-1",
+        key_id="key-1",
+        publication_id="pub-small",
+        model="small",
+        upstream_model="engine/small",
+        endpoint=Endpoint.CHAT_COMPLETIONS,
+        stream=True,
+        add_usage=True,
+        tags={"team": "a"},
+    )
+    assert [(limit.bucket, limit.refill, limit.period_ms, limit.capacity) for limit in result.limits] == [
+        ("key:key-1:rpm", 5, 60_000, 5),
+        ("pub:pub-small:rpm", 60, 60_000, 10),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "add_usage"),
+    [
+        (b"", False),
+        (b',"stream":true', True),
+        (b',"stream":true,"stream_options":{}', True),
+        (b',"stream":true,"stream_options":{"include_usage":false}', True),
+        (b',"stream":true,"stream_options":{"include_usage":true}', False),
+        (b',"stream":false,"stream_options":{"include_usage":true}', False),
+    ],
+)
+def test_usage_is_added_to_streams_that_did_not_ask_for_it(more: bytes, add_usage: bool) -> None:
+    assert passage(incoming(CHAT[:-1] + more + b"}")).context.add_usage is add_usage
+
+
+def test_the_context_is_bound_to_the_whole_target() -> None:
+    assert passage(incoming(target="/v1/chat/completions?a=b")).context.path == "/v1/chat/completions?a=b"
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (incoming(target="/metrics"), (404, "unknown_url")),
+        (incoming(target="/v1/chat/completions?" + "x" * MAX_TARGET_LENGTH), (400, "url_too_long")),
+        (incoming(authorization="Bearer x"), (401, "invalid_api_key")),
+        (incoming(content_encoding="gzip"), (415, "unsupported_encoding")),
+        (incoming(content_encoding="identity, br"), (415, "unsupported_encoding")),
+        (incoming(body=b" " * 1_001), (413, "request_too_large")),
+        (incoming(body=b"x"), (400, "invalid_json")),
+        (incoming(x_request_tags="team"), (400, "invalid_tags")),
+        (incoming(body=b'{"model":"large"}'), (404, "model_not_found")),
+        (incoming(x_request_id=""), (503, "service_unavailable")),
+        (incoming(x_request_id="x" * 129), (400, "request_id_too_long")),
+    ],
+)
+def test_what_each_step_refuses(request_: Incoming, expected: tuple[int, str]) -> None:
+    assert refused(request_) == expected
+
+
+def test_identity_is_no_encoding() -> None:
+    assert passage(incoming(content_encoding="Identity")).context.model == "small"
+
+
+def test_a_key_that_may_not_use_the_model() -> None:
+    assert refused(incoming(), allowed_models=("other-*",)) == (403, "model_not_allowed")
+
+
+def test_an_unknown_path_is_told_before_a_wrong_key() -> None:
+    assert refused(incoming(target="/metrics", authorization="")) == (404, "unknown_url")
+
+
+SECOND = timedelta(seconds=1)
+
+
+def test_a_good_key() -> None:
+    record = known(valid_until=NOW + SECOND, key_expires_at=NOW + SECOND)
+    assert authenticate(KEY, record, PEPPERS, NOW) is record
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"digest": b"\0" * 32},
+        {"key_active": False},
+        {"user_active": False},
+        {"org_active": False},
+        {"valid_until": NOW},
+        {"key_expires_at": NOW - SECOND},
+        {"key": new_key()},
+    ],
+)
+def test_one_error_for_all_that_is_wrong_with_a_key(changes: dict[str, Any]) -> None:
+    errors = []
+    for record in (known(**changes), None):
+        with pytest.raises(ApiError) as error:
+            authenticate(KEY, record, PEPPERS, NOW)
+        errors.append((error.value.status, error.value.openai_body(), error.value.headers))
+    assert errors[0] == errors[1]
+    assert errors[0][0] == 401
+
+
+def test_a_pepper_that_is_missing_is_our_fault_and_no_401() -> None:
+    with pytest.raises(ApiError) as error:
+        authenticate(KEY, known(pepper_version=2), PEPPERS, NOW)
+    assert error.value.status == 503
+
+
+def test_the_list_of_models() -> None:
+    publications = index(publication("b"), publication("a"), publication("c", allowed_org_ids=("org-2",)))
+    listed = msgspec.json.decode(answer_models(Operation(Endpoint.MODELS), known(), publications))
+    assert listed["object"] == "list"
+    assert [model["id"] for model in listed["data"]] == ["a", "b"]
+    narrow = msgspec.json.decode(answer_models(Operation(Endpoint.MODELS), known(allowed_models=("b",)), publications))
+    assert [model["id"] for model in narrow["data"]] == ["b"]
+
+
+def test_one_model() -> None:
+    publications = index(publication("a"), publication("b"))
+    assert msgspec.json.decode(answer_models(Operation(Endpoint.MODELS, "a"), known(), publications))["id"] == "a"
+    for model, patterns, status in (("c", (), 404), ("b", ("a",), 403)):
+        with pytest.raises(ApiError) as error:
+            answer_models(Operation(Endpoint.MODELS, model), known(allowed_models=patterns), publications)
+        assert error.value.status == status

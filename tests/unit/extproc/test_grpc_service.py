@@ -1,0 +1,177 @@
+"""One stream of Envoy through the service: records before replies, one event, a clean end."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from structlog.testing import capture_logs
+
+from extproc.grpc_service import ProcessService
+from extproc.machine import Rules
+from extproc.ports import SpoolUnavailable
+from ias import telemetry
+from ias.context import RequestContext
+from ias.spool_format import Opened
+from ias.transport import Status, StreamMachine
+from ias.usage_event import Outcome, RequestRecorded
+from protos.ext_proc_pb2 import ProcessingRequest
+from tests.support.engine_bytes import DONE, delta, sse
+from tests.support.ext_proc import FOLLOW, KEYS, NOW_MS, UNAVAILABLE, chunk, in_words, last, request_headers, response_headers, some_context
+
+
+class Journal:
+    """Spool, claims and stream in one: what happened, in order."""
+
+    def __init__(self) -> None:
+        self.entries: list[str] = []
+        self.events: list[RequestRecorded] = []
+        self.disk_full = False
+
+    def open(self, opened: Opened) -> None:
+        if self.disk_full:
+            raise SpoolUnavailable("no space")
+        self.entries.append("opened")
+
+    def close(self, event: RequestRecorded) -> None:
+        self.entries.append(f"closed {event.outcome}")
+        self.events.append(event)
+
+    def is_open(self, _: str) -> bool:
+        return False
+
+    async def sync(self) -> None:
+        return None
+
+    def add(self, org_id: str, reservation_id: str) -> None:
+        self.entries.append("claimed")
+
+    def is_pending(self, _: str) -> bool:
+        return False
+
+    def send(self, messages: Sequence[bytes]) -> None:
+        self.entries += [f"sent {in_words(message)}" for message in messages]
+
+    def end(self, status: Status = Status.OK, reason: str = "") -> None:
+        self.entries.append(f"ended {status.name}")
+
+
+@pytest.fixture
+def journal() -> Journal:
+    return Journal()
+
+
+@pytest.fixture
+def service(journal: Journal) -> ProcessService:
+    return ProcessService(Rules(KEYS), journal, journal, lambda: NOW_MS)
+
+
+@pytest.fixture
+def stream(service: ProcessService, journal: Journal) -> StreamMachine:
+    return service.method().open(journal)
+
+
+def say(stream: StreamMachine, *messages: ProcessingRequest) -> list[str]:
+    return [in_words(reply) for message in messages for reply in stream.on_message(message.SerializeToString())]
+
+
+def test_the_record_is_written_before_the_answer_is_given(stream: StreamMachine, journal: Journal) -> None:
+    assert say(stream, request_headers(some_context())) == [FOLLOW]
+    assert journal.entries == ["opened", "claimed"]
+
+
+def test_the_stream_ends_after_the_event_and_the_last_reply(stream: StreamMachine, journal: Journal) -> None:
+    assert say(stream, request_headers(some_context()), response_headers(), chunk(DONE))[1:] != []
+    assert say(stream, last()) == []
+    assert journal.entries[2:] == ["closed complete", "sent response_body", "ended OK"]
+
+
+def test_a_full_disk_refuses_the_request_and_claims_nothing(stream: StreamMachine, journal: Journal) -> None:
+    journal.disk_full = True
+    with capture_logs() as lines:
+        assert say(stream, request_headers(some_context())) == []
+    assert journal.entries == [f"sent {UNAVAILABLE}", "ended OK"]
+    assert [line["error"] for line in lines] == ["no space"]
+    stream.on_abort()
+    assert journal.events == []
+
+
+def test_a_request_without_a_context_is_refused_counted_and_logged(stream: StreamMachine, journal: Journal) -> None:
+    before = telemetry.CONTEXT_REFUSED._value.get()
+    with capture_logs() as lines:
+        say(stream, request_headers(some_context(), x_ias_context=None))
+    assert journal.entries == [f"sent {UNAVAILABLE}", "ended OK"]
+    assert telemetry.CONTEXT_REFUSED._value.get() == before + 1
+    assert [(line["request_id"], line["reason"]) for line in lines] == [("request-0", "no context")]
+
+
+@pytest.mark.parametrize("ending", ["on_end", "on_abort"])
+def test_a_stream_that_just_stops_is_recorded_once(stream: StreamMachine, journal: Journal, ending: str) -> None:
+    say(stream, request_headers(some_context()), response_headers(), chunk(sse(delta("a"))))
+    getattr(stream, ending)()
+    stream.on_abort()
+    assert [(event.outcome, event.output_tokens) for event in journal.events] == [(Outcome.CLIENT_ABORT, 1)]
+
+
+def test_garbage_ends_the_stream_and_the_request(stream: StreamMachine, journal: Journal) -> None:
+    say(stream, request_headers(some_context()))
+    assert stream.on_message(b"\xff\xff") == ()
+    assert journal.entries[2:] == ["closed client_abort", "ended INVALID_ARGUMENT"]
+
+
+def test_one_access_line_tells_ids_and_numbers_and_nothing_of_the_content(stream: StreamMachine) -> None:
+    context = some_context(tags={"team": "hidden"})
+    with capture_logs() as lines:
+        say(stream, request_headers(context), response_headers(), chunk(sse(delta("secret"))), last(DONE))
+    (line,) = lines
+    assert line == {
+        "event": "request",
+        "log_level": "info",
+        "request_id": "request-0",
+        "event_id": context.reservation_id,
+        "org_id": context.org_id,
+        "key_id": context.key_id,
+        "model": "chat",
+        "endpoint": "chat_completions",
+        "stream": True,
+        "status": 200,
+        "outcome": "complete",
+        "input_tokens": 0,
+        "output_tokens": 1,
+        "usage_source": "counted",
+        "time_to_first_token_ms": 0,
+        "duration_ms": 0,
+    }
+
+
+async def test_draining_waits_for_live_requests(service: ProcessService, journal: Journal) -> None:
+    streams = [_followed(service, journal, some_context(number)) for number in range(2)]
+    draining = asyncio.ensure_future(service.drain(60))
+    for stream in streams:
+        await asyncio.sleep(0)
+        assert not draining.done()
+        say(stream, response_headers(204, end=True))
+    await draining
+    assert [event.outcome for event in journal.events] == [Outcome.COMPLETE] * 2
+
+
+async def test_what_outlasts_the_drain_is_cut_as_lost_with_what_was_counted(service: ProcessService, journal: Journal) -> None:
+    stream = _followed(service, journal, some_context())
+    say(stream, response_headers(), chunk(sse(delta("a"))))
+    await service.drain(0)
+    assert [(event.outcome, event.output_tokens) for event in journal.events] == [(Outcome.LOST, 1)]
+    assert journal.entries[-1] == "ended UNAVAILABLE"
+    stream.on_abort()
+    assert len(journal.events) == 1
+
+
+def _followed(service: ProcessService, journal: Journal, context: RequestContext) -> StreamMachine:
+    stream = service.method().open(journal)
+    say(stream, request_headers(context))
+    return stream
+
+
+def test_the_gauge_of_open_streams_follows_them(service: ProcessService, journal: Journal) -> None:
+    stream = _followed(service, journal, some_context())
+    assert telemetry.STREAMS_OPEN._value.get() == 1
+    stream.on_end()
+    assert telemetry.STREAMS_OPEN._value.get() == 0

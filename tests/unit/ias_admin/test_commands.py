@@ -1,0 +1,209 @@
+"""What each command asks of the API, and how it ends."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.ias_admin.conftest import Cli, Problem
+
+USER_ID = "018f0000-0000-7000-8000-000000000001"
+EMPTY = (200, {"items": [], "nextCursor": None})
+DONE = (204, None)
+VIEW = (200, {"id": "x"})
+MADE = (201, {"id": "x"})
+
+CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
+    ("whoami", VIEW, "GET /api/me", None),
+    ("org create Acme", MADE, "POST /api/org", {"name": "Acme"}),
+    ("org create Acme --slug acme", MADE, "POST /api/org", {"name": "Acme", "slug": "acme"}),
+    ("org list", EMPTY, "GET /api/org", None),
+    ("org list --limit 5", EMPTY, "GET /api/org?limit=5", None),
+    ("org show acme", VIEW, "GET /api/org/acme", None),
+    ("org delete acme --yes", DONE, "DELETE /api/org/acme", None),
+    ("user add acme bob", MADE, "POST /api/org/acme/user", {"username": "bob", "role": "org_user"}),
+    (
+        "user add acme bob --role org_admin --email b@x",
+        MADE,
+        "POST /api/org/acme/user",
+        {"username": "bob", "role": "org_admin", "email": "b@x"},
+    ),
+    ("user list acme", EMPTY, "GET /api/org/acme/user", None),
+    (f"user remove acme {USER_ID} -y", DONE, f"DELETE /api/org/acme/user/{USER_ID}", None),
+    ("key create ci", MADE, "POST /api/key", {"name": "ci"}),
+    (
+        "key create ci --expires 2027-01-01 --model a --model b* --requests-per-minute 60 --burst 5",
+        MADE,
+        "POST /api/key",
+        {
+            "name": "ci",
+            "expiresAt": "2027-01-01T00:00:00+00:00",
+            "allowedModels": ["a", "b*"],
+            "rateLimiting": {"requestsPerMinute": 60, "burstLimit": 5},
+        },
+    ),
+    ("key list", EMPTY, "GET /api/key", None),
+    ("key list --org acme", EMPTY, "GET /api/org/acme/key", None),
+    ("key revoke k1 --yes", DONE, "DELETE /api/key/k1", None),
+    ("backend add vllm http://10.0.0.1:8000", MADE, "POST /api/backend", {"name": "vllm", "baseUrl": "http://10.0.0.1:8000"}),
+    ("backend list", EMPTY, "GET /api/backend", None),
+    ("backend check vllm", (200, {"health": "healthy"}), "POST /api/backend/vllm/check", None),
+    ("backend remove vllm --yes", DONE, "DELETE /api/backend/vllm", None),
+    ("model publish m --org acme", MADE, "POST /api/models/m/publish", {"config": {"tenantId": "acme"}}),
+    (
+        (
+            "model publish m --org acme --backend vllm --upstream-model real --type openai --hostname h --path /p --requests-per-minute 1"
+            " --requests-per-hour 2 --tokens-per-hour 3 --burst 4 --allow acme --allow other"
+        ),
+        MADE,
+        "POST /api/models/m/publish",
+        {
+            "config": {
+                "tenantId": "acme",
+                "modelType": "openai",
+                "publicHostname": "h",
+                "externalPath": "/p",
+                "backend": "vllm",
+                "upstreamModel": "real",
+                "rateLimiting": {"requestsPerMinute": 1, "requestsPerHour": 2, "tokensPerHour": 3, "burstLimit": 4},
+                "authentication": {"allowedTenants": ["acme", "other"]},
+            }
+        },
+    ),
+    ("model show m", VIEW, "GET /api/models/m/publish", None),
+    ("model update m --burst 9", VIEW, "PUT /api/models/m/publish", {"config": {"rateLimiting": {"burstLimit": 9}}}),
+    ("model list", EMPTY, "GET /api/published-models", None),
+    ("model list --org acme", EMPTY, "GET /api/published-models?tenantId=acme", None),
+    ("model unpublish m --yes", DONE, "DELETE /api/models/m/publish", None),
+    ("usage org acme", VIEW, "GET /api/analytics/org/acme", None),
+    (
+        "usage org acme --from 2026-11-01 --to 2026-12-01T10:00:00",
+        VIEW,
+        "GET /api/analytics/org/acme?from=2026-11-01T00%3A00%3A00%2B00%3A00&to=2026-12-01T10%3A00%3A00%2B00%3A00",
+        None,
+    ),
+    ("usage system", VIEW, "GET /api/analytics/system", None),
+    ("usage request r1", EMPTY, "GET /api/requests/r1", None),
+    ("audit list acme", EMPTY, "GET /api/org/acme/audit_log?limit=50", None),
+    # What a person types is one segment, whatever it holds.
+    ("org show ../key", VIEW, "GET /api/org/..%2Fkey", None),
+    ("model show a/b?c=%20d#e", VIEW, "GET /api/models/a%2Fb%3Fc%3D%2520d%23e/publish", None),
+]
+
+
+@pytest.mark.parametrize(("command", "answer", "asked", "body"), CALLS, ids=[command for command, *_ in CALLS])
+def test_a_command_is_one_call(cli: Cli, command: str, answer: tuple[int, Any], asked: str, body: Any) -> None:
+    cli.answers.append(answer)
+    ran = cli(*command.split(" "))
+    assert (ran.code, cli.asked) == (0, [asked]), ran.err
+    assert (cli.body if cli.requests[-1].content else None) == body
+
+
+@pytest.mark.parametrize("name", ["", ".", ".."])
+def test_a_name_that_would_be_another_path_is_refused(cli: Cli, name: str) -> None:
+    assert cli("org", "show", name).code == 2
+    assert cli.requests == []
+
+
+DESTRUCTIVE = ["org delete acme", f"user remove acme {USER_ID}", "key revoke k1", "backend remove b", "model unpublish m"]
+
+
+@pytest.mark.parametrize("command", DESTRUCTIVE)
+def test_what_destroys_asks_first(cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: (_ for _ in ()).throw(SystemExit(1)))
+    assert cli(*command.split()).code == 1
+    assert cli.requests == []
+
+
+def test_a_user_is_found_by_name(cli: Cli) -> None:
+    page = {"items": [{"username": "ann", "id": "1"}, {"username": "bob", "id": "2"}], "nextCursor": None}
+    cli.answers += [(200, page), DONE]
+    assert cli("user", "remove", "acme", "bob", "--yes").code == 0
+    assert cli.asked == ["GET /api/org/acme/user", "DELETE /api/org/acme/user/2"]
+    cli.answers.append((200, page))
+    assert cli("user", "remove", "acme", "carl", "--yes").code == 4
+
+
+def test_lists_are_read_to_their_end(cli: Cli) -> None:
+    cli.answers += [(200, {"items": [{"slug": "a"}], "nextCursor": "c1"}), (200, {"items": [{"slug": "b"}], "nextCursor": None})]
+    assert [org["slug"] for org in json.loads(cli("org", "list", "-o", "json").out)] == ["a", "b"]
+    assert cli.asked == ["GET /api/org", "GET /api/org?cursor=c1"]
+
+
+def test_a_limit_ends_the_reading(cli: Cli) -> None:
+    cli.answers += [(200, {"items": [{"slug": str(n)} for n in range(200)], "nextCursor": "c"}), (200, {"items": [{}] * 60, "nextCursor": "d"})]
+    assert len(json.loads(cli("org", "list", "--limit", "250", "-o", "json").out)) == 250
+    assert cli.asked == ["GET /api/org?limit=200", "GET /api/org?cursor=c&limit=50"]
+
+
+def test_a_list_that_never_ends_is_left(cli: Cli) -> None:
+    cli.answers += [(200, {"items": [], "nextCursor": "c"})] * 2
+    assert cli("org", "list").code == 0
+
+
+SECRETS = [("key create ci", "apiKey"), ("model publish m --org acme", "apiKey"), ("user add acme bob", "initialPassword")]
+
+
+@pytest.mark.parametrize(("command", "name"), SECRETS)
+def test_a_secret_is_data_and_the_warning_is_talk(cli: Cli, command: str, name: str) -> None:
+    cli.answers.append((201, {"id": "x", name: "s3cret"}))
+    ran = cli(*command.split(), "-o", "json")
+    assert json.loads(ran.out) == {"id": "x", name: "s3cret"}
+    assert "not shown again" in ran.err
+    assert "s3cret" not in ran.err
+
+
+def test_a_file_and_options_make_one_configuration(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "model.json"
+    file.write_text('{"config": {"tenantId": "acme", "rateLimiting": {"requestsPerMinute": 1, "tokensPerHour": null}, "authentication": null}}')
+    cli.answers.append(MADE)
+    assert cli("model", "publish", "m", "-f", str(file), "--requests-per-minute", "7", "--allow", "a").code == 0
+    assert cli.body["config"] == {
+        "tenantId": "acme",
+        "rateLimiting": {"requestsPerMinute": 7, "tokensPerHour": None},
+        "authentication": {"allowedTenants": ["a"]},
+    }
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", '"text"', '{"config": 3}'])
+def test_a_file_that_is_no_configuration_is_wrong_use(cli: Cli, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "model.json"
+    file.write_text(content)
+    assert cli("model", "publish", "m", "--org", "acme", "-f", str(file)).code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["model publish m", "model update m", "user add acme bob --role king", "org list --limit 0", "key create ci --expires soon", "nonsense"],
+)
+def test_wrong_use(cli: Cli, command: str) -> None:
+    ran = cli(*command.split())
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err
+
+
+STATUSES = [(400, 2), (401, 3), (403, 3), (404, 4), (409, 5), (412, 5), (422, 2), (429, 6), (500, 1), (503, 6)]
+
+
+@pytest.mark.parametrize(("status", "code"), STATUSES)
+def test_problems_are_sentences_with_their_code(cli: Cli, problem: Problem, status: int, code: int) -> None:
+    cli.answers.append(problem(status, "some_code", "This went wrong."))
+    ran = cli("org", "show", "acme")
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith("ias-admin: This went wrong. (some_code)\n")
+
+
+@pytest.mark.parametrize("body", ["not an object", {"error": "of a proxy"}], ids=["text", "foreign"])
+def test_an_error_of_somebody_else_is_told_as_it_is(cli: Cli, body: Any) -> None:
+    cli.answers.append((502, body))
+    ran = cli("org", "show", "acme")
+    assert (ran.code, ran.err) == (6, "ias-admin: http://127.0.0.1:8085/api/org/acme answered 502 Bad Gateway.\n")
+
+
+def test_an_unhealthy_backend_is_shown_and_is_a_failure(cli: Cli) -> None:
+    cli.answers.append((200, {"name": "vllm", "health": "unhealthy", "healthReason": "connection refused"}))
+    ran = cli("backend", "check", "vllm")
+    assert ran.code == 6
+    assert "connection refused" in ran.out
+    assert ran.err == "ias-admin: The backend 'vllm' is unhealthy: connection refused.\n"

@@ -1,0 +1,135 @@
+"""Signing in, and what is remembered of it."""
+
+import io
+import json
+import stat
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.unit.ias_admin.conftest import SESSION, Cli, Problem
+
+
+def test_login_keeps_the_token_in_a_file_that_only_its_owner_reads(cli: Cli, config_file: Path) -> None:
+    cli.answers.append((200, SESSION))
+    ran = cli("login", "--url", "https://ias.example/", "--username", "admin")
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == "Signed in to https://ias.example as admin (system_admin) until 2026-11-21T12:00:00Z.\n"
+    assert cli.asked == ["POST /api/admin/login"]
+    assert cli.body == {"username": "admin", "password": "correct horse"}
+    assert "authorization" not in cli.requests[0].headers
+    assert stat.S_IMODE(config_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(config_file.parent.stat().st_mode) == 0o700
+    assert [path.name for path in config_file.parent.iterdir()] == ["config.toml"]
+
+    cli.answers.append((200, SESSION["user"]))
+    assert "system_admin" in cli("whoami").out
+    assert str(cli.requests[-1].url) == "https://ias.example/api/me"
+    assert cli.requests[-1].headers["authorization"] == "Bearer t0ken"
+
+
+def test_the_password_comes_from_stdin_when_it_is_no_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IAS_ADMIN_PASSWORD")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("from stdin\n"))
+    cli.answers.append((200, SESSION))
+    assert cli("login", "--username", "admin").code == 0
+    assert cli.body["password"] == "from stdin"
+
+
+@pytest.mark.parametrize(("arguments", "missing"), [(["-u", "admin"], "password"), ([], "User name")])
+def test_without_a_terminal_nothing_is_asked(cli: Cli, monkeypatch: pytest.MonkeyPatch, arguments: list[str], missing: str) -> None:
+    monkeypatch.delenv("IAS_ADMIN_PASSWORD")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    ran = cli("login", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert missing in ran.err
+
+
+def test_no_command_takes_a_password_as_argument(cli: Cli) -> None:
+    assert cli("login", "--username", "admin", "--password", "x").code == 2
+    assert cli("user", "add", "acme", "bob", "--password", "x").code == 2
+
+
+def test_a_wrong_password_is_said_plainly_and_keeps_nothing(cli: Cli, problem: Problem, config_file: Path) -> None:
+    cli.answers.append(problem(401, "invalid_credentials", "User name or password is wrong."))
+    ran = cli("login", "-u", "admin")
+    assert (ran.code, ran.out, ran.err) == (3, "", "ias-admin: User name or password is wrong. (invalid_credentials)\n")
+    assert not config_file.exists()
+
+
+def test_logout_forgets(cli: Cli, config_file: Path) -> None:
+    cli.sign_in()
+    assert cli("logout").err == "Signed out of default.\n"
+    assert "t0ken" not in config_file.read_text()
+    assert cli("logout").err == "Nobody was signed in.\n"
+
+
+def test_contexts_are_apart(cli: Cli) -> None:
+    cli.sign_in(context="staging", url="https://staging.example")
+    cli.sign_in(context="live", url="https://live.example")
+    assert [(one["name"], one["current"]) for one in json.loads(cli("context", "list", "-o", "json").out)] == [("live", True), ("staging", False)]
+    assert cli("context", "use", "staging").code == 0
+    assert cli("context", "use", "nowhere").code == 4
+    cli.answers += [(200, {"items": [], "nextCursor": None})] * 2
+    cli("org", "list")
+    cli("--context", "live", "org", "list")
+    assert [request.url.host for request in cli.requests] == ["staging.example", "live.example"]
+
+
+def test_a_token_is_sent_to_its_own_address_only(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.sign_in(url="https://live.example")
+    cli.answers += [(200, {})] * 3
+    cli("whoami")
+    cli("--url", "https://other.example", "whoami")
+    monkeypatch.setenv("IAS_ADMIN_TOKEN", "of the environment")
+    cli("--url", "https://other.example", "whoami")
+    assert [request.headers.get("authorization") for request in cli.requests] == ["Bearer t0ken", None, "Bearer of the environment"]
+
+
+def test_environment_is_above_context_and_below_options(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    cli.sign_in(url="https://context.example")
+    monkeypatch.setenv("IAS_ADMIN_URL", "https://environment.example")
+    cli.answers += [(200, {})] * 2
+    cli("whoami")
+    cli("--url", "https://option.example", "whoami")
+    assert [request.url.host for request in cli.requests] == ["environment.example", "option.example"]
+
+
+@pytest.mark.parametrize("content", ["not toml", "contexts = 3", '[contexts.a]\nwrong = "field"\n', "\x00"], ids=["text", "type", "field", "binary"])
+def test_a_broken_file_is_named(cli: Cli, config_file: Path, content: str) -> None:
+    config_file.parent.mkdir()
+    config_file.write_text(content)
+    ran = cli("whoami")
+    assert ran.code == 1
+    assert str(config_file) in ran.err
+    assert config_file.read_text() == content
+
+
+def test_names_of_contexts_may_be_anything(cli: Cli) -> None:
+    name = 'a."b"\\\n[x] \x7f ü 😀'
+    cli.sign_in(context=name)
+    assert json.loads(cli("context", "list", "-o", "json").out)[0]["name"] == name
+
+
+def test_an_expired_sign_in_says_what_to_do(cli: Cli, problem: Problem) -> None:
+    cli.sign_in()
+    cli.answers.append(problem(401, "invalid_token", "The session has ended."))
+    ran = cli("whoami")
+    assert (ran.code, ran.err) == (3, "ias-admin: The session has ended. (invalid_token)\nSign in: ias-admin login\n")
+
+
+@pytest.mark.parametrize("error", [httpx2.ConnectError("refused"), httpx2.ReadTimeout("slow"), httpx2.RemoteProtocolError("garbage")])
+def test_an_unreachable_control_plane_is_a_sentence(cli: Cli, error: Exception) -> None:
+    cli.answers.append(error)
+    ran = cli("whoami")
+    assert (ran.code, ran.out) == (6, "")
+    assert ran.err.startswith("ias-admin: ")
+    assert "http://127.0.0.1:8085" in ran.err
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "nonsense", "http://", "https:/one-slash"])
+def test_an_address_that_is_none_is_wrong_use(cli: Cli, url: str) -> None:
+    ran = cli("--url", url, "whoami")
+    assert (ran.code, ran.err) == (2, f"ias-admin: '{url.rstrip('/')}' is not an address like http://127.0.0.1:8085.\n")
