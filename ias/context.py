@@ -9,12 +9,23 @@ import base64
 import binascii
 import hmac
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import msgspec
 
 from ias.endpoints import Endpoint
 
 VERSION = "1"
+
+
+class AdmissionMode(StrEnum):
+    """How a request's tokens are held; what each mode promises stands in `docs/admission.md`."""
+
+    STRICT = "strict"
+    BALANCED = "balanced"
+    LENIENT = "lenient"
+
+
 LIFETIME_MS = 60_000
 _MAC_BYTES = 16
 _MAX_LENGTH = 8_192
@@ -40,6 +51,22 @@ class RequestContext(msgspec.Struct, frozen=True, array_like=True):
     add_usage: bool
     """The client did not ask for usage: ask the engine for it, and take the extra chunk out of the answer."""
     tags: dict[str, str] = {}
+    held_tokens: int = 0
+    """What admission held in every token limit; more than zero also where the request has none, as the estimate of the request."""
+    prompt_tokens: int = 0
+    """The part of `held_tokens` that is for the prompt."""
+    in_store: bool = True
+    """False: admitted while the store was away, so that the store knows nothing of the reservation."""
+    mode: AdmissionMode = AdmissionMode.BALANCED
+    output_cap: int = 0
+    """Write this cap of output tokens into the body; 0: leave the body's own."""
+    choices: int = 1
+    top_up_tokens: int = 0
+    """More than zero: the hold does not cover what the answer may become. Top up by so much as it grows; refused, the answer ends."""
+    body_bytes: int = 0
+    """Of the request, without media: what the learned ratio of tokens per byte is about."""
+    continuous_usage: bool = False
+    """The engine can report usage in every chunk (`stream_options.continuous_usage_stats`): ask for it, and take it out of the answer."""
 
 
 class ContextError(Exception):

@@ -1,4 +1,4 @@
-"""What the data plane may read from PostgreSQL: four relations, created by the control plane's migrations. Version 1.
+"""What the data plane may read from PostgreSQL: four relations and a function, created by the control plane's migrations. Version 1.
 
 The control plane's tables may change shape; these views keep theirs. A new version gets new names and lives beside the
 old one until no reader is left (rolling upgrades). extauth's database role can read these and nothing else.
@@ -10,8 +10,11 @@ how: the reader reads the row again. The epoch changes when the database was res
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
+
+from ias.context import AdmissionMode
 
 CHANGE_LOCK = 0x1A5C4A46
 """Advisory lock that serializes writers of the change log."""
@@ -22,11 +25,15 @@ EPOCH = "gateway_epoch_v1"
 CHANGES = "gateway_changes_v1"
 """`seq` (bigint, ascending), `kind` (ChangeKind), `id` (text: id of what changed)."""
 
-CREDENTIALS = "gateway_credentials_v1"
-"""One row for each credential that is not revoked and not past its validity; columns as in `Credential`."""
+CREDENTIALS = "gateway_credentials_v2"
+"""One row for each credential that is not revoked and not past its validity; columns as in `Credential`, limits as jsonb."""
 
-PUBLICATIONS = "gateway_publications_v1"
+PUBLICATIONS = "gateway_publications_v2"
 """One row for each published publication; columns as in `Publication`."""
+
+SPENT = "gateway_spent_v1"
+"""Function (org uuid, scope text, from timestamptz, until timestamptz) → bigint: the ledger's tokens (input + output) of the scope,
+`org`, `user:<id>` or `key:<id>`, admitted at or after `from` and before `until`: the base of a budget counter."""
 
 
 class ChangeKind(StrEnum):
@@ -38,6 +45,31 @@ class ChangeKind(StrEnum):
     USER = "user"
     ORG = "org"
     PUBLICATION = "publication"
+
+
+class Budget(msgspec.Struct, frozen=True, rename="camel"):
+    """Tokens of a calendar period (UTC)."""
+
+    period: Literal["day", "week", "month"]
+    tokens: int
+    extra_tokens: int = 0
+    """A temporary increase, on top until `extra_until_ms` (wall clock)."""
+    extra_until_ms: int = 0
+
+
+class ScopeLimits(msgspec.Struct, frozen=True, rename="camel"):
+    """The limits of one org, user or key. None: no such limit; 0 requests or tokens: nothing passes."""
+
+    requests_per_minute: int | None = None
+    requests_per_hour: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_hour: int | None = None
+    burst_limit: int | None = None
+    """Capacity of the requests-per-minute bucket; None or 0: its rate."""
+    concurrent_requests: int | None = None
+    budgets: tuple[Budget, ...] = ()
+    dry_run: frozenset[str] = frozenset()
+    """Names of limits above (`tokensPerMinute`, `budget:month`) that never refuse and only count what they would have refused."""
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,19 +88,28 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     org_active: bool
     allowed_models: tuple[str, ...]
     """Names or patterns with `*`; empty: all that the org may use."""
-    requests_per_minute: int | None
-    burst_limit: int | None
+    key_limits: ScopeLimits = ScopeLimits()
+    user_limits: ScopeLimits = ScopeLimits()
+    org_limits: ScopeLimits = ScopeLimits()
+    admission_mode: AdmissionMode | None = None
+    """The org's own; None: the publication's."""
+    outage_tokens: int = 0
+    """Tokens that the org may spend in each process while budgets cannot be checked; 0: deny."""
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
-    """A published model. Column names = field names."""
+    """A published model. Column names = field names. Its limits hold for each org that uses it, not for all together."""
 
     publication_id: str
     model: str
     upstream_model: str
     allowed_org_ids: tuple[str, ...]
     created_at: datetime
-    requests_per_minute: int | None
-    """Of each org that uses the publication, not of all together; so are the others."""
-    requests_per_hour: int | None
-    burst_limit: int | None
+    limits: ScopeLimits = ScopeLimits()
+    admission_mode: AdmissionMode = AdmissionMode.BALANCED
+    context_tokens: int | None = None
+    """The engine's context limit, prompt and output together; None: unknown."""
+    output_cap: int | None = None
+    """Output tokens to hold for, and to write as a cap where the mode needs one, when the request has none; None: the service's default."""
+    continuous_usage: bool = False
+    """The engine understands `stream_options.continuous_usage_stats` (vLLM)."""

@@ -1,41 +1,104 @@
-"""The admission store: where buckets and open reservations live, shared by every replica."""
+"""The admission store: where buckets, budgets and reservations live, shared by every replica.
+
+A request is *admitted*: its request limits are charged, its token limits and budgets are **held**, its streams are counted, all
+or nothing, in one call. While it runs the hold may be *topped up* and is *extended* by heartbeats; at its end it is *settled* to the
+true amount. A hold whose deadline passes is *swept*: it becomes a charge, and a late settlement still corrects it.
+
+Budgets. A counter is `base + own` tokens of one scope (org, user, key) in one calendar period. `own` is what was settled of the
+requests admitted at or after the counter's `since` (the store's clock); `base` is the ledger's sum of those admitted before. Which of
+the two a request belongs to is told by its id alone, which holds its time of admission, so nothing is counted twice or lost when the
+store is emptied: a missing counter starts anew with `since` = now and asks for its `base` (`Decision.unseeded`, `seed`).
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 MAX_LEVEL = 1 << 53
 """`capacity * period_ms` stays below: up to here the numbers of a Lua script are exact integers."""
 
 
+class Unit(StrEnum):
+    """What a limit counts."""
+
+    REQUESTS = "requests"
+    """Charged at admission."""
+    TOKENS = "tokens"
+    """Held at admission, charged at settlement."""
+    STREAMS = "streams"
+    """Held while the request runs, never charged: concurrent requests."""
+
+
+class Period(StrEnum):
+    """A calendar period in UTC. Weeks begin on Monday (ISO 8601)."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A token bucket: refills `refill` (at least 1) tokens in `period_ms`, holds at most `capacity`; capacity 0 lets nothing pass."""
+    """One rule of one bucket.
+
+    With `refill` a token bucket: refills `refill` in `period_ms`, holds at most `capacity`; capacity 0 lets nothing pass. With
+    `calendar` (unit TOKENS, `refill` 0) a budget: `capacity` tokens in each period, nothing flows off. With unit STREAMS (`refill`
+    0) at most `capacity` at once.
+    """
 
     name: str
     """What a person calls it, for the 429: `requestsPerMinute of the model`."""
     bucket: str
-    """Which bucket inside the org, for example `key:<id>:rpm`. Same bucket, same level."""
+    """Which bucket inside the org, for example `key:<id>:rpm`; of a budget its scope alone, `org`, `user:<id>` or `key:<id>`. Same bucket, same level."""
     refill: int
     period_ms: int
     capacity: int
+    unit: Unit = Unit.REQUESTS
+    calendar: Period | None = None
+    dry_run: bool = False
+    """Never refuses and is charged only as far as it fits; its state says what it would have done."""
 
     def __post_init__(self) -> None:
-        if self.refill < 1 or self.period_ms < 1 or not 0 <= self.capacity < MAX_LEVEL // self.period_ms:
-            raise ValueError(f"not a limit: {self.refill} in {self.period_ms} ms, at most {self.capacity}")
+        if self.calendar is not None or self.unit is Unit.STREAMS:
+            valid = self.refill == 0 and self.period_ms == 1 and (self.calendar is None or self.unit is Unit.TOKENS)
+        else:
+            valid = self.refill >= 1 and self.period_ms >= 1
+        if not valid or not 0 <= self.capacity < MAX_LEVEL // max(1, self.period_ms):
+            raise ValueError(f"not a limit: {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHold:
+    """How many tokens to hold, in order of preference. With `free` = what is left in the tightest token limit of the request:
+
+    1. `full`, if it is at most `share_percent` of `free`;
+    2. else `reduced` (0: not offered), if it fits;
+    3. else all that is free, if that is at least `at_least` (0: not offered) and at most `full`;
+    4. else the request is refused.
+    """
+
+    full: int
+    share_percent: int = 100
+    reduced: int = 0
+    at_least: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """One request that wants to pass: takes `cost` (at least 1) from every limit, or from none. Its buckets are distinct."""
+    """One request that wants to pass: takes from every limit, or from none. Its buckets are distinct."""
 
     org_id: str
     reservation_entropy: int
     """80 random bits; with the store's clock they become the reservation id (UUIDv7)."""
     limits: tuple[Limit, ...]
     claim: bytes
-    """Opaque to the store; the reaper gets it back when nobody claims the reservation in time."""
+    """Opaque to the store; the reaper gets it back when the reservation is swept."""
     cost: int = 1
+    """Requests to charge, at least 1."""
+    tokens: TokenHold = field(default_factory=lambda: TokenHold(0))
+    user_id: str = ""
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +108,29 @@ class LimitState:
     limit: Limit
     remaining: int
     ms_to_full: int
+    """Of a budget: until its period ends. Of concurrent requests: 0."""
     retry_ms: int
-    """0 if this limit let the request pass, else the earliest time to try again. -1: never (cost above the capacity)."""
+    """0 if this limit let the request pass, else the earliest time to try again. -1: never (more than the capacity)."""
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetKey:
+    """A budget counter: scope (`org`, `user:<id>`, `key:<id>`) and period. `start_ms` and `end_ms` bound the period, UTC."""
+
+    org_id: str
+    scope: str
+    calendar: Period
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unseeded:
+    """A counter whose base is not known: it must become the ledger's sum of requests admitted from `start_ms` until before `since_ms`."""
+
+    budget: BudgetKey
+    since_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +139,53 @@ class Decision:
 
     reservation_id: str | None
     states: tuple[LimitState, ...]
+    held_tokens: int = 0
+    unseeded: tuple[Unseeded, ...] = ()
+    """Not empty: nothing was decided and nothing changed; seed these and ask again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unclaimed:
-    """A reservation that extproc never took over before its deadline."""
+class Reservation:
+    """Names an admitted request to the store. `in_store` is false when it was admitted while the store was away."""
+
+    org_id: str
+    user_id: str
+    key_id: str
+    reservation_id: str
+    in_store: bool = True
+
+
+class Held(StrEnum):
+    """What `extend` and `top_up` found."""
+
+    GRANTED = "granted"
+    OVER = "over"
+    """The limits do not allow more; the hold is as before."""
+    UNKNOWN = "unknown"
+    """The store has lost the reservation, or never had it: `hold_again`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A reservation past its deadline that nobody settled; `tokens` were held and are charged now."""
 
     org_id: str
     reservation_id: str
+    claimed: bool
+    """extproc saw the request."""
+    tokens: int
     claim: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """A counter as it stands. Spent = `base + own`; `base` is None until it was seeded."""
+
+    budget: BudgetKey
+    base: int | None
+    own: int
+    held: int
+    since_ms: int
 
 
 class StoreUnavailable(Exception):
@@ -71,13 +193,31 @@ class StoreUnavailable(Exception):
 
 
 class AdmissionStore(Protocol):
-    """Atomic for each admission; a refused or failed one changes nothing."""
+    """Atomic for each admission, reservation or counter; what is refused or fails changes nothing. Every call raises StoreUnavailable."""
 
     async def admit(self, admissions: Sequence[Admission]) -> list[Decision]:
         """Decide a batch in one round trip; raises StoreUnavailable for the whole batch."""
 
-    async def claim(self, reservations: Sequence[tuple[str, str]]) -> None:
-        """extproc has (org id, reservation id) in its durable spool: the reaper need not look after them. Idempotent."""
+    async def extend(self, reservations: Sequence[Reservation], ttl_ms: int) -> list[Held]:
+        """Move the deadline to `ttl_ms` from now, and mark as claimed by extproc. Brings a swept reservation back. Never OVER."""
 
-    async def unclaimed(self, limit: int = 1_000) -> list[Unclaimed]:
-        """Reservations past their claim deadline, of any org; they stay until they are claimed."""
+    async def top_up(self, reservation: Reservation, tokens: int) -> Held:
+        """Hold `tokens` more in every token limit of the reservation."""
+
+    async def hold_again(self, reservation: Reservation, tokens: int, ttl_ms: int) -> None:
+        """Hold for a running request that the store has lost, whether it fits or not, in the budget counters of its org, user and key. Idempotent."""
+
+    async def settle(self, settlements: Sequence[tuple[Reservation, int]]) -> None:
+        """Release the holds and charge the true total of tokens. Idempotent; late ones correct the charge of the sweep."""
+
+    async def sweep(self, limit: int = 1_000) -> list[Swept]:
+        """Turn overdue holds of any org into charges; return swept reservations that are not yet `reported`, also of earlier sweeps."""
+
+    async def reported(self, reservations: Sequence[tuple[str, str]]) -> None:
+        """(org id, reservation id) of swept ones have their event in a durable spool: do not return them again. Late settlements still correct them."""
+
+    async def seed(self, budget: BudgetKey, since_ms: int, base: int) -> None:
+        """Set the base of a counter, if its `since_ms` is still this one. Idempotent: also the repeating job calls it, as late events arrive."""
+
+    async def budgets(self, keys: Sequence[BudgetKey]) -> list[BudgetState | None]:
+        """Read counters; None for those that do not exist."""
