@@ -9,8 +9,11 @@ class Endpoint(StrEnum):
     CHAT_COMPLETIONS = "chat_completions"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+    MESSAGES = "messages"
+    """Anthropic's form of a chat."""
     MODELS = "models"
 
 
-METERED: frozenset[Endpoint] = frozenset({Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS})
+METERED: frozenset[Endpoint] = frozenset(Endpoint) - {Endpoint.MODELS}
 """Endpoints that reach an engine, and so are admitted and end as one usage event each."""
