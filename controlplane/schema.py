@@ -3,10 +3,11 @@
 `tests/component/controlplane/test_migrations.py` proves that these columns are those of a migrated database.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Table, Text, Uuid, func
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Sequence, Table, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
+BUDGET_VERSIONS = Sequence("budget_versions")
 
 
 def _id(name: str = "id") -> Column[object]:
@@ -41,6 +42,22 @@ def _updated_at() -> Column[object]:
     return Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now(), onupdate=func.now())
 
 
+def _limits() -> list[Column[object]]:
+    return [
+        _integer("requests_per_minute", nullable=True),
+        _integer("requests_per_hour", nullable=True),
+        _bigint("tokens_per_minute", nullable=True),
+        _bigint("tokens_per_hour", nullable=True),
+        _integer("burst_limit", nullable=True),
+        _integer("concurrent_requests", nullable=True),
+        Column("dry_run", ARRAY(Text), nullable=False, server_default="{}"),
+    ]
+
+
+def _limits_version() -> Column[object]:
+    return Column("limits_version", BigInteger, nullable=False, server_default="0")
+
+
 orgs = Table(
     "orgs",
     metadata,
@@ -48,6 +65,10 @@ orgs = Table(
     _text("slug"),
     _text("name"),
     Column("status", Text, nullable=False, server_default="active"),
+    *_limits(),
+    _limits_version(),
+    _text("admission_mode", nullable=True),
+    Column("outage_tokens", BigInteger, nullable=False, server_default="0"),
     _created_at(),
     _updated_at(),
 )
@@ -63,6 +84,8 @@ users = Table(
     Column("status", Text, nullable=False, server_default="active"),
     _text("password_hash", nullable=True),
     Column("token_generation", Integer, nullable=False, server_default="0"),
+    *_limits(),
+    _limits_version(),
     _created_at(),
     _updated_at(),
 )
@@ -94,10 +117,11 @@ publications = Table(
     _text("external_path", nullable=True),
     _text("upstream_model"),
     _reference("backend_id"),
-    _integer("requests_per_minute", nullable=True),
-    _integer("requests_per_hour", nullable=True),
-    _bigint("tokens_per_hour", nullable=True),
-    _integer("burst_limit", nullable=True),
+    *_limits(),
+    Column("admission_mode", Text, nullable=False, server_default="balanced"),
+    _bigint("context_tokens", nullable=True),
+    _bigint("output_cap", nullable=True),
+    Column("continuous_usage", Boolean, nullable=False, server_default="false"),
     Column("require_api_key", Boolean, nullable=False, server_default="true"),
     Column("status", Text, nullable=False, server_default="pending"),
     _text("status_reason", nullable=True),
@@ -118,8 +142,8 @@ keys = Table(
     Column("status", Text, nullable=False, server_default="active"),
     _time("expires_at"),
     Column("allowed_models", ARRAY(Text), nullable=False, server_default="{}"),
-    _integer("requests_per_minute", nullable=True),
-    _integer("burst_limit", nullable=True),
+    *_limits(),
+    _limits_version(),
     _reference("publication_id", nullable=True),
     _time("last_used_at"),
     _reference("created_by", nullable=True),
@@ -137,6 +161,41 @@ credentials = Table(
     _text("hint"),
     _time("valid_until"),
     _time("revoked_at"),
+    _created_at(),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    _id("subject_id"),
+    Column("period", Text, primary_key=True),
+    _text("scope"),
+    _reference("org_id"),
+    _reference("user_id", nullable=True),
+    _bigint("tokens", nullable=True),
+    _bigint("ceiling_tokens", nullable=True),
+    Column("extra_tokens", BigInteger, nullable=False, server_default="0"),
+    _time("extra_until"),
+    Column("thresholds", ARRAY(Integer), nullable=False, server_default="{50,80,100}"),
+    Column("dry_run", Boolean, nullable=False, server_default="false"),
+    Column("version", BigInteger, nullable=False, server_default=BUDGET_VERSIONS.next_value(), onupdate=BUDGET_VERSIONS.next_value()),
+    _created_at(),
+    _updated_at(),
+)
+
+budget_alerts = Table(
+    "budget_alerts",
+    metadata,
+    _id(),
+    _reference("subject_id"),
+    _text("scope"),
+    _reference("org_id"),
+    _reference("user_id", nullable=True),
+    _text("period"),
+    _time("period_start", nullable=False),
+    _integer("threshold"),
+    _bigint("tokens"),
+    _bigint("spent"),
     _created_at(),
 )
 

@@ -1,4 +1,4 @@
-"""extauth's database role reads the four relations of the gateway and nothing else."""
+"""extauth's database role reads the four relations of the gateway, asks what was spent, and nothing else."""
 
 import asyncpg
 import pytest
@@ -28,15 +28,28 @@ async def test_it_reads_the_gateways_relations_and_nothing_else(database_url: st
     try:
         for relation in (gateway_views.EPOCH, gateway_views.CHANGES, gateway_views.CREDENTIALS, gateway_views.PUBLICATIONS):
             await connection.fetch(f"SELECT * FROM {relation}")
+        spent = f"SELECT {gateway_views.SPENT}(gen_random_uuid(), 'org', now() - interval '31 days', now())"
+        assert await connection.fetchval(spent) == 0
         for statement in (
             "SELECT * FROM users",
             "SELECT * FROM credentials",
             "SELECT * FROM ledger",
+            "SELECT * FROM budgets",
+            "SELECT nextval('budget_versions')",
             "SELECT * FROM audit_log",
             "INSERT INTO change_log (kind, id) VALUES ('key', 'x')",
             "CREATE TABLE mine (x int)",
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_a_role_that_was_not_let_in_cannot_ask_what_was_spent(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    granted = "SELECT has_function_privilege('public', $1::regprocedure, 'EXECUTE')"
+    try:
+        assert not await connection.fetchval(granted, f"{gateway_views.SPENT}(uuid, text, timestamptz, timestamptz)")
     finally:
         await connection.close()

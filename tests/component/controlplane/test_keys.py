@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -43,6 +44,7 @@ async def test_what_the_data_plane_sees_of_a_key_is_what_was_asked_for(world: Wo
     await connection.close()
     key = parse_key(made["apiKey"])
     assert key is not None
+    row |= {name: json.loads(value) for name, value in row.items() if name.endswith("_limits")}
     assert row.pop("digest") == key.digest(bytes.fromhex("22" * 32))
     assert row == {
         "credential_id": key.credential_id,
@@ -56,8 +58,11 @@ async def test_what_the_data_plane_sees_of_a_key_is_what_was_asked_for(world: Wo
         "org_id": str(world.orgs["alpha"]),
         "org_active": True,
         "allowed_models": ["llama*", "qwen"],
-        "requests_per_minute": 60,
-        "burst_limit": 5,
+        "key_limits": {"requestsPerMinute": 60, "burstLimit": 5, "dryRun": []},
+        "user_limits": {"dryRun": []},
+        "org_limits": {"dryRun": []},
+        "admission_mode": None,
+        "outage_tokens": 0,
     }
 
 
