@@ -10,13 +10,20 @@ the two a request belongs to is told by its id alone, which holds its time of ad
 store is emptied: a missing counter starts anew with `since` = now and asks for its `base` (`Decision.unseeded`, `seed`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 MAX_LEVEL = 1 << 53
 """`capacity * period_ms` stays below: up to here the numbers of a Lua script are exact integers."""
+
+
+MAX_TOKENS = 1 << 40
+"""One request holds and is charged less."""
+
+MAX_TTL_MS = 24 * 3_600_000
+"""The longest time that a reservation lives without a heartbeat."""
 
 
 class Unit(StrEnum):
@@ -73,8 +80,8 @@ class TokenHold:
     """How many tokens to hold, in order of preference. With `free` = what is left in the tightest token limit of the request:
 
     1. `full`, if it is at most `share_percent` of `free`;
-    2. else `reduced` (0: not offered), if it fits;
-    3. else all that is free, if that is at least `at_least` (0: not offered) and at most `full`;
+    2. else `reduced` (0: not offered; at most `full`), if it fits;
+    3. else all that is free but at most `full`, if that is at least `at_least` (0: not offered);
     4. else the request is refused.
     """
 
@@ -82,6 +89,10 @@ class TokenHold:
     share_percent: int = 100
     reduced: int = 0
     at_least: int = 0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.full < MAX_TOKENS and 1 <= self.share_percent <= 100 and self.reduced >= 0 and self.at_least >= 0):
+            raise ValueError(f"not a hold: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +110,30 @@ class Admission:
     tokens: TokenHold = field(default_factory=lambda: TokenHold(0))
     user_id: str = ""
     key_id: str = ""
+    publication_id: str = ""
+    """Whose learned values the decision brings; empty: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What requests of one org to one publication were like lately: about the last thousand count."""
+
+    tokens_per_kilobyte: int
+    """Prompt tokens for 1,000 bytes of prompt: of 99 % of the requests at most this."""
+    output_tokens: int
+    """Of 75 % of the requests at most this."""
+    samples: int
+    """How many requests this is drawn from, 0 to about 1,000: few say little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one settled request teaches. `prompt_bytes` is what extauth estimated from; 0: nothing is learned of the prompt."""
+
+    publication_id: str
+    prompt_bytes: int
+    prompt_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +177,8 @@ class Decision:
     held_tokens: int = 0
     unseeded: tuple[Unseeded, ...] = ()
     """Not empty: nothing was decided and nothing changed; seed these and ask again."""
+    learned: Learned | None = None
+    """For the requests after this one: what the store knows of (org, publication); None before the first sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +204,25 @@ class Held(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """A reservation past its deadline that nobody settled; `tokens` were held and are charged now."""
+    """A reservation past its deadline that nobody settled; `tokens` were held and are charged now.
+
+    Its event says `tokens` if it was claimed, else 0; `reported` makes the charge the same.
+    """
 
     org_id: str
     reservation_id: str
     claimed: bool
     """extproc saw the request."""
     tokens: int
+    claim: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """Until extproc sweeps: what `unclaimed` returns."""
+
+    org_id: str
+    reservation_id: str
     claim: bytes
 
 
@@ -205,10 +254,16 @@ class AdmissionStore(Protocol):
         """Hold `tokens` more in every token limit of the reservation."""
 
     async def hold_again(self, reservation: Reservation, tokens: int, ttl_ms: int) -> None:
-        """Hold for a running request that the store has lost, whether it fits or not, in the budget counters of its org, user and key. Idempotent."""
+        """Hold for a running request that the store has lost, whether it fits or not, in the budget counters of its org, user and key. Idempotent.
 
-    async def settle(self, settlements: Sequence[tuple[Reservation, int]]) -> None:
-        """Release the holds and charge the true total of tokens. Idempotent; late ones correct the charge of the sweep."""
+        Never after its `settle` was sent: a hold without an end would be swept into a charge.
+        """
+
+    async def settle(self, settlements: Sequence[tuple[Reservation, int]], samples: Mapping[str, Sample] | None = None) -> None:
+        """Release the holds and charge the true total of tokens. Idempotent; late ones correct the charge of the sweep.
+
+        `samples` says, by reservation id, what to learn of the request; a repeated settlement teaches nothing.
+        """
 
     async def sweep(self, limit: int = 1_000) -> list[Swept]:
         """Turn overdue holds of any org into charges; return swept reservations that are not yet `reported`, also of earlier sweeps."""
