@@ -1,12 +1,16 @@
 """`python -m standalone.engine_simulator`: run one simulated engine."""
 
 import argparse
+import asyncio
+import signal
+from pathlib import Path
 
-import uvicorn
+import uvloop
 
-from standalone.engine_simulator.app import Engine, create_app
+from standalone.engine_simulator.app import Engine
 from standalone.engine_simulator.behaviour import HEADER, Behaviour
-from standalone.engine_simulator.connection import ResettableProtocol
+from standalone.engine_simulator.http import serve
+from standalone.engine_simulator.meters import Meters
 
 
 def main() -> None:
@@ -21,25 +25,28 @@ def main() -> None:
     parser.add_argument("--wildcard-models", action="store_true", help="serve any model name")
     parser.add_argument("--tokens", type=int, default=16, help="natural length of an answer (default: %(default)s)")
     parser.add_argument("--pace-ms", type=int, default=20, help="pause before each token (default: %(default)s)")
+    parser.add_argument(
+        "--usage",
+        choices=("asked", "never", "forced", "continuous"),
+        default="asked",
+        help="when usage is reported: as asked, never, at the end of every stream, or in every event (default: %(default)s)",
+    )
+    parser.add_argument("--journal", type=Path, help="write a JSON line for each request that ended to this file")
     arguments = parser.parse_args()
     names = tuple(filter(None, arguments.models.split(",")))
     if not names and not arguments.wildcard_models:
         parser.error("--models names none; use --wildcard-models to serve any name")
-    engine = Engine(models=() if arguments.wildcard_models else names, default=Behaviour(tokens=arguments.tokens, pace_ms=arguments.pace_ms))
-    unix = arguments.listen.startswith("unix:")
-    host, _, port = arguments.listen.rpartition(":")
-    config = uvicorn.Config(
-        create_app(engine),
-        host=host.strip("[]"),
-        port=0 if unix else int(port),
-        uds=arguments.listen.removeprefix("unix:") if unix else None,
-        http=ResettableProtocol,
-        log_level="warning",
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=1,
-    )
-    uvicorn.Server(config).run()
+    default = Behaviour(tokens=arguments.tokens, pace_ms=arguments.pace_ms, usage=arguments.usage)
+    uvloop.run(_run(Engine(() if arguments.wildcard_models else names, default, Meters(arguments.journal)), arguments.listen))
+
+
+async def _run(engine: Engine, listen: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    server = await serve(engine.answer, listen)
+    await stop.wait()
+    server.close()
 
 
 if __name__ == "__main__":

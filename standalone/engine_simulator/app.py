@@ -1,36 +1,25 @@
-"""The simulator's HTTP surface: vLLM's paths on Starlette. Generation is counted token by token, as it happens."""
+"""The engine's HTTP surface: vLLM's paths. What all inference paths share is here: read the body, check the model, fail if asked to."""
 
 import asyncio
-import itertools
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
-from standalone.engine_simulator import behaviour, bodies, connection, tokens
-from standalone.engine_simulator.behaviour import Behaviour
+from standalone.engine_simulator import behaviour, chat, embeddings, messages, responses
+from standalone.engine_simulator.behaviour import Behaviour, Reports
+from standalone.engine_simulator.generation import Body, generate
+from standalone.engine_simulator.http import Exchange
+from standalone.engine_simulator.meters import Meters
+from standalone.engine_simulator.spelling import BadRequest, Json, Spelling
 
 _json = msgspec.json.Encoder()
-
-
-class Meters:
-    """vLLM's counters under their own names: the truth that metering is checked against."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        labels = ["model_name", "engine"]
-        self.prompt = Counter("vllm:prompt_tokens", "Number of prefill tokens processed.", labels, registry=self.registry)
-        self.generation = Counter("vllm:generation_tokens", "Number of generation tokens processed.", labels, registry=self.registry)
-        self.running = Gauge("vllm:num_requests_running", "Number of requests in model execution batches.", labels, registry=self.registry)
+_EMBEDDINGS = "/v1/embeddings"
+_MESSAGES = "/v1/messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,225 +28,95 @@ class Engine:
 
     models: tuple[str, ...]
     default: Behaviour = field(default_factory=Behaviour)
-    dimensions: int = 64
     meters: Meters = field(default_factory=Meters)
     started_at: int = field(default_factory=lambda: int(time.time()))
 
-    def serves(self, model: object) -> bool:
-        """Tell whether the engine has a model of that name."""
-        return isinstance(model, str) and bool(model) and (not self.models or model in self.models)
+    def __post_init__(self) -> None:
+        for model in self.models:
+            self.meters.show(model)
 
-
-def create_app(engine: Engine) -> Starlette:
-    """Make the application of one engine."""
-    for model in engine.models:  # as in vLLM, the counters of a model exist before its first request
-        engine.meters.prompt.labels(model, "0")
-        engine.meters.generation.labels(model, "0")
-
-    async def health(_: Request) -> Response:
-        return Response()
-
-    async def models(_: Request) -> Response:
-        return JSONResponse(bodies.model_list(engine.models, engine.started_at))
-
-    async def metrics(_: Request) -> Response:
-        return PlainTextResponse(generate_latest(engine.meters.registry), media_type=CONTENT_TYPE_LATEST)
-
-    return Starlette(
-        routes=[
-            Route("/health", health),
-            Route("/metrics", metrics),
-            Route("/v1/models", models),
-            Route("/v1/chat/completions", _Inference(engine, _chat), methods=["POST"]),
-            Route("/v1/completions", _Inference(engine, _text), methods=["POST"]),
-            Route("/v1/embeddings", _Inference(engine, _embed), methods=["POST"]),
-        ]
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Exchange:
-    """One request, with the raw ASGI channel: a simulated fault needs more than a response object can do."""
-
-    engine: Engine
-    behaviour: Behaviour
-    request: Request
-    body: bodies.Json
-    send: Send
-
-    async def reply(self, status: int, body: bodies.Json) -> None:
-        content = _json.encode(body)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": content})
-
-
-_Handler = Callable[[_Exchange], Awaitable[None]]
-
-
-class _Inference:
-    """What all inference paths share: read the body, check the model, fail if asked to, stop when the client goes."""
-
-    def __init__(self, engine: Engine, handler: _Handler) -> None:
-        self._engine = engine
-        self._handler = handler
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        try:
-            exchange = await self._open(request, send)
-        except ClientDisconnect:
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        if exchange.method == "POST" and (exchange.path in _SPELLINGS or exchange.path == _EMBEDDINGS):
+            await self._infer(exchange)
             return
-        except bodies.BadRequest as refused:
-            await _Exchange(self._engine, self._engine.default, request, {}, send).reply(400, bodies.error(400, str(refused)))
-            return
-        work = asyncio.create_task(self._answer(exchange))
-        gone = asyncio.create_task(_client_gone(receive))
-        try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            gone.cancel()
-            work.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
-        if not work.cancelled() and (failure := work.exception()):
-            raise failure
+        match exchange.path:
+            case "/health":
+                await exchange.reply(200, "text/plain", b"")
+            case "/metrics":
+                await exchange.reply(200, CONTENT_TYPE_LATEST, generate_latest(self.meters.registry))
+            case "/v1/models":
+                await exchange.reply(200, "application/json", _json.encode(self._models()))
+            case _:
+                await exchange.reply(404, "application/json", _json.encode({"detail": "Not Found"}))
 
-    async def _open(self, request: Request, send: Send) -> _Exchange:
-        content = await request.body()
+    async def _infer(self, exchange: Exchange) -> None:
+        how = self.default
         try:
-            body = msgspec.json.decode(content, type=dict)
-            how = behaviour.parse(request.headers.get(behaviour.HEADER, ""), self._engine.default)
+            body = msgspec.json.decode(exchange.body, type=dict)
+            how = behaviour.parse(exchange.headers.get(behaviour.HEADER, ""), self.default)
+            if how.stall_before:
+                await asyncio.Event().wait()
+            await asyncio.sleep(how.slow_headers_ms / 1000)
+            await self._reply(exchange, body, how)
+        except BadRequest as refused:
+            await _refuse(exchange, 400, str(refused))
         except ValueError as error:
-            raise bodies.BadRequest(str(error)) from None
-        return _Exchange(self._engine, how, request, body, send)
+            await _refuse(exchange, 400, str(error))
 
-    async def _answer(self, exchange: _Exchange) -> None:
-        how = exchange.behaviour
-        if how.stall_before:
-            await asyncio.Event().wait()
-        await asyncio.sleep(how.slow_headers_ms / 1000)
+    async def _reply(self, exchange: Exchange, body: Json, how: Behaviour) -> None:
+        model, response_id = body.get("model"), uuid.uuid4().hex
         if how.status != 200:
-            await exchange.reply(how.status, bodies.error(how.status, f"The simulator was asked to answer {how.status}."))
-        elif not self._engine.serves(model := exchange.body.get("model")):
-            await exchange.reply(404, bodies.unknown_model(model))
-        elif how.reset_after == 0:
-            await _fault(exchange, 0)
+            await _refuse(exchange, how.status, f"The simulator was asked to answer {how.status}.")
+        elif not (isinstance(model, str) and model and (not self.models or model in self.models)):
+            await _refuse(exchange, 404, f"The model `{model}` does not exist.", "model")
+        elif exchange.path == _EMBEDDINGS:
+            await self._embed(exchange, body, how, response_id)
         else:
-            try:
-                await self._handler(exchange)
-            except bodies.BadRequest as refused:
-                await exchange.reply(400, bodies.error(400, str(refused)))
+            spelling = _SPELLINGS[exchange.path](body, how.usage, response_id, int(time.time()))
+            if how.reset_after == 0:
+                await exchange.reset()
+            await generate(exchange, spelling, how, self.meters)
+
+    async def _embed(self, exchange: Exchange, body: Json, how: Behaviour, response_id: str) -> None:
+        answer, prompt_tokens = embeddings.answer(body, response_id, int(time.time()))
+        if how.reset_after == 0:
+            await exchange.reset()
+        run = self.meters.begin(exchange.headers.get("x-request-id", ""), body["model"], exchange.path, prompt_tokens)
+        try:
+            await Body(exchange, how).whole(200, _json.encode(answer))
+        finally:
+            run.end("stop")
+
+    def _models(self) -> Json:
+        kept = {"object": "model", "created": self.started_at, "owned_by": "vllm", "parent": None, "max_model_len": 131_072}
+        return {"object": "list", "data": [{"id": name, "root": name, **kept} for name in self.models]}
 
 
-async def _client_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _refuse(exchange: Exchange, status: int, message: str, param: str | None = None) -> None:
+    error = messages.error(status, message) if exchange.path == _MESSAGES else chat.error(status, message, param)
+    await exchange.reply(status, "application/json", _json.encode(error))
 
 
-async def _chat(exchange: _Exchange) -> None:
-    await _generate(exchange, bodies.parse_generation(exchange.body, chat=True))
+def _chat(body: Json, reports: Reports, response_id: str, created: int) -> Spelling:
+    return chat.parse(body, chat=True, reports=reports, response_id=response_id, created=created)
 
 
-async def _text(exchange: _Exchange) -> None:
-    await _generate(exchange, bodies.parse_generation(exchange.body, chat=False))
+def _text(body: Json, reports: Reports, response_id: str, created: int) -> Spelling:
+    return chat.parse(body, chat=False, reports=reports, response_id=response_id, created=created)
 
 
-async def _generate(exchange: _Exchange, request: bodies.Generation) -> None:
-    prefix = "chatcmpl" if request.chat else "cmpl"
-    answer = bodies.Answer(request, f"{prefix}-{uuid.uuid4().hex}", int(time.time()))
-    meters = exchange.engine.meters
-    running = meters.running.labels(request.model, "0")
-    running.inc()
-    try:
-        meters.prompt.labels(request.model, "0").inc(request.prompt_tokens)
-        await (_stream if request.stream else _complete)(exchange, answer)
-    finally:
-        running.dec()
+def _response(body: Json, reports: Reports, response_id: str, created: int) -> Spelling:
+    return responses.parse(body, reports=reports, response_id=response_id, created=created)
 
 
-async def _complete(exchange: _Exchange, answer: bodies.Answer) -> None:
-    request, how = answer.request, exchange.behaviour
-    length, finish = tokens.output_length(how.tokens, request.cap)
-    generation = exchange.engine.meters.generation.labels(request.model, "0")
-    texts = [""] * request.choices
-    for step, word in enumerate(itertools.islice(tokens.words(request.seed), length)):
-        if step in {how.reset_after, how.stall_after}:
-            await _fault(exchange, step)
-        await asyncio.sleep(how.pace_ms / 1000)
-        for index in range(request.choices):
-            texts[index] += word
-            generation.inc()
-    await exchange.reply(200, answer.whole(texts, finish, length * request.choices))
+def _message(body: Json, reports: Reports, response_id: str, _: int) -> Spelling:
+    return messages.parse(body, reports=reports, response_id=response_id)
 
 
-async def _stream(exchange: _Exchange, answer: bodies.Answer) -> None:
-    request, how = answer.request, exchange.behaviour
-    length, finish = tokens.output_length(how.tokens, request.cap)
-    generation = exchange.engine.meters.generation.labels(request.model, "0")
-    events = _Events(exchange)
-    await events.begin()
-    if request.chat:
-        for index in range(request.choices):
-            await events.send(answer.role(index))
-    for step, word in enumerate(itertools.islice(tokens.words(request.seed), length), start=1):
-        await asyncio.sleep(how.pace_ms / 1000)
-        for index in range(request.choices):
-            await events.ready()
-            generation.inc()
-            await events.send(answer.token(index, word, finish if step == length else None, step))
-    if request.include_usage:
-        await events.send(answer.final_usage(length * request.choices))
-    await events.end()
-
-
-class _Events:
-    """Sends SSE events and counts them, to fail after the right one."""
-
-    def __init__(self, exchange: _Exchange) -> None:
-        self._exchange = exchange
-        self._sent = 0
-
-    async def begin(self) -> None:
-        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
-        await self._exchange.send({"type": "http.response.start", "status": 200, "headers": headers})
-
-    async def ready(self) -> None:
-        """Fail here, before the next token is generated, if that was asked for."""
-        how = self._exchange.behaviour
-        if self._sent in {how.reset_after, how.stall_after}:
-            await _fault(self._exchange, self._sent)
-
-    async def send(self, event: bodies.Json) -> None:
-        await self.ready()
-        await self._write(b"data: %b\n\n" % _json.encode(event), more=True)
-        self._sent += 1
-
-    async def end(self) -> None:
-        await self.ready()
-        await self._write(b"data: [DONE]\n\n", more=False)
-
-    async def _write(self, data: bytes, *, more: bool) -> None:
-        await self._exchange.send({"type": "http.response.body", "body": data, "more_body": more})
-
-
-async def _fault(exchange: _Exchange, sent: int) -> None:
-    """Reset the connection or fall silent; either way nothing follows, and the task ends when the client is gone."""
-    if sent == exchange.behaviour.reset_after:
-        connection.reset(exchange.request.scope)
-    await asyncio.Event().wait()
-
-
-async def _embed(exchange: _Exchange) -> None:
-    body = exchange.body
-    sizes = bodies.embedding_sizes(body)
-    dimensions = body.get("dimensions") or exchange.engine.dimensions
-    encoding = body.get("encoding_format") or "float"
-    if not isinstance(dimensions, int) or not 1 <= dimensions <= 8192:
-        raise bodies.BadRequest("dimensions: expected a whole number from 1 to 8192")
-    if encoding not in {"float", "base64"}:
-        raise bodies.BadRequest("encoding_format: expected float or base64")
-    exchange.engine.meters.prompt.labels(body["model"], "0").inc(sum(sizes))
-    inputs = body["input"] if isinstance(body["input"], list) and len(sizes) > 1 else [body["input"]]
-    vectors = [tokens.embedding(str(item), dimensions) for item in inputs]
-    answer = bodies.embeddings(f"embd-{uuid.uuid4().hex}", int(time.time()), body["model"], vectors, sum(sizes), encoding)
-    await exchange.reply(200, answer)
+_SPELLINGS: dict[str, Callable[[Json, Reports, str, int], Spelling]] = {
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _text,
+    "/v1/responses": _response,
+    _MESSAGES: _message,
+}

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 FinishReason = Literal["stop", "length"]
@@ -16,6 +17,32 @@ _TEXT = (
     "and deep below a quiet current carries warm water toward cold harbours where boats wait for morning"
 )
 _WORDS = _TEXT.split()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one event brings: one or more tokens of one choice."""
+
+    text: str
+    tokens: int
+    generated: int
+    """Tokens of the choice so far, these included."""
+    thought: bool
+    """It is reasoning, not answer."""
+    finish: FinishReason | None
+    """Why the choice ends here."""
+
+
+def pieces(seed: str, length: int, finish: FinishReason, *, reasoning: int = 0, per_chunk: int = 1) -> Iterator[Piece]:
+    """Cut one choice of `length` tokens into events of at most `per_chunk`; the first `reasoning` tokens are thought."""
+    source, done = words(seed), 0
+    while done < length:
+        end = min(done + per_chunk, length)
+        if done < reasoning < end:
+            end = reasoning
+        text = "".join(itertools.islice(source, end - done))
+        yield Piece(text, end - done, end, done < reasoning, finish if end == length else None)
+        done = end
 
 
 def chat_prompt_tokens(messages: list[dict[str, Any]]) -> int:

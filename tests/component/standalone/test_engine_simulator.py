@@ -1,19 +1,27 @@
 """The simulator over HTTP: what a client sees, and that the counters are exactly what was generated."""
 
 import base64
+import gzip
 import json
 import re
+import socket
 import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import brotli
 import httpx2
 import openai
 import pytest
+import zstandard
 
+from standalone.engine_simulator.meters import Entry, read_journal
 from standalone.ports import reserve
 
 CHAT: list[Any] = [{"role": "user", "content": "one two three"}]
@@ -41,6 +49,11 @@ class Simulator:
             return round(float(match[1])) if match else 0
 
         return value("prompt_tokens_total"), value("generation_tokens_total"), value("num_requests_running")
+
+    def aborted(self) -> int:
+        text = self.http.get("/metrics").text
+        match = re.search(r'^vllm:request_success_total\{[^}]*finished_reason="abort"[^}]*model_name="a"[^}]*\} (\S+)$', text, re.MULTILINE)
+        return round(float(match[1])) if match else 0
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +151,92 @@ def test_the_official_client_understands_everything(simulator: Simulator) -> Non
         client.chat.completions.create(model="c", messages=CHAT)
 
 
+def test_the_official_client_understands_responses(simulator: Simulator, counted: Callable[[], tuple[int, int]]) -> None:
+    client = openai.OpenAI(base_url=f"{simulator.url}/v1", api_key="none", max_retries=0)
+    whole = client.responses.create(model="a", input="one two three", max_output_tokens=4)
+    assert (whole.status, len(whole.output_text.split())) == ("incomplete", 4)
+    events = list(client.responses.create(model="a", input="one two three", stream=True, extra_headers={"x-engine-simulate": "reasoning=3,cached=2"}))
+    assert events[-1].type == "response.completed"
+    usage = events[-1].response.usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (PROMPT, 10)
+    assert (usage.input_tokens_details.cached_tokens, usage.output_tokens_details.reasoning_tokens) == (2, 3)
+    assert len(events[-1].response.output_text.split()) == 7
+    assert counted() == (2 * PROMPT, 14)
+
+
+def test_messages(simulator: Simulator, counted: Callable[[], tuple[int, int]]) -> None:
+    text = simulator.post({"max_tokens": 4, "stream": True}, path="/v1/messages").text
+    events = [dict(line.split(": ", 1) for line in event.split("\n")) for event in text.split("\n\n") if event]
+    assert (events[0]["event"], events[-1]["event"]) == ("message_start", "message_stop")
+    delta = json.loads(events[-2]["data"])
+    assert (delta["delta"]["stop_reason"], delta["usage"]["output_tokens"]) == ("max_tokens", 4)
+    whole = simulator.post({"max_tokens": 4}, path="/v1/messages").json()
+    assert whole["usage"]["output_tokens"] == 4
+    assert simulator.post({"model": "c", "max_tokens": 4}, path="/v1/messages").json()["error"]["type"] == "not_found_error"
+    assert counted() == (2 * PROMPT, 8)
+
+
+DECODE: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+    "br": brotli.decompress,
+    "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+}
+
+
+@pytest.mark.parametrize("encoding", DECODE)
+@pytest.mark.parametrize("split", ["", ",split=7"])
+def test_a_coded_answer(encoding: str, split: str, simulator: Simulator) -> None:
+    plain = simulator.post({"stream": True}).text
+
+    def raw(body: dict[str, Any]) -> str:
+        headers = {"x-engine-simulate": f"encoding={encoding}{split}"}
+        with simulator.http.stream("POST", "/v1/chat/completions", json={"model": "a", "messages": CHAT, **body}, headers=headers) as answer:
+            assert answer.headers["content-encoding"] == encoding
+            return DECODE[encoding](b"".join(answer.iter_raw())).decode()
+
+    varies = re.compile(r'"id":"[^"]*"|"created":\d+')
+    assert varies.sub("", raw({"stream": True})) == varies.sub("", plain)
+    assert json.loads(raw({}))["usage"]["completion_tokens"] == 10
+
+
+def test_interim_answers_and_trailers(simulator: Simulator) -> None:
+    """Read from the socket: HTTP clients hide them."""
+    body = json.dumps({"model": "a", "messages": CHAT, "max_tokens": 1}).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\nx-engine-simulate: early,trailers\r\nconnection: close"
+    address = urlsplit(simulator.url)
+    with socket.create_connection((address.hostname or "", address.port or 0), timeout=10) as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 103 ")
+    assert b"HTTP/1.1 200 " in answer
+    assert answer.endswith(b"0\r\nx-engine-trailer: 1\r\n\r\n")
+
+
+def test_a_reset_at_any_byte(simulator: Simulator) -> None:
+    seen = b""
+
+    def read() -> None:
+        nonlocal seen
+        headers = {"x-engine-simulate": "reset_byte=333,split=50,split_ms=1"}
+        with simulator.http.stream("POST", "/v1/chat/completions", json={"model": "a", "messages": CHAT, "stream": True}, headers=headers) as answer:
+            for piece in answer.iter_raw():
+                seen += piece
+
+    with pytest.raises((httpx2.ReadError, httpx2.RemoteProtocolError)):
+        read()
+    assert len(seen) == 333
+
+
+def test_an_error_inside_a_stream(simulator: Simulator, counted: Callable[[], tuple[int, int]]) -> None:
+    text = simulator.post({"stream": True}, "error_after=4").text
+    *_, error, done = [line for line in text.split("\n\n") if line]
+    assert json.loads(error.removeprefix("data: "))["error"]["code"] == 500
+    assert done == "data: [DONE]"
+    assert counted() == (PROMPT, 3)
+
+
 def test_embeddings_count_the_prompt_only(simulator: Simulator, counted: Callable[[], tuple[int, int]]) -> None:
     floats = simulator.post({"input": ["one two", "three"]}, path="/v1/embeddings").json()
     packed = simulator.post({"input": ["one two", "three"], "encoding_format": "base64"}, path="/v1/embeddings").json()
@@ -197,6 +296,7 @@ def test_a_reset_in_the_stream_comes_after_exactly_so_many_chunks(simulator: Sim
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_generation_stops_when_the_client_goes(stream: bool, simulator: Simulator, counted: Callable[[], tuple[int, int]]) -> None:
+    aborted_before = simulator.aborted()
     with pytest.raises(httpx2.ReadTimeout):
         simulator.http.post(
             "/v1/chat/completions",
@@ -209,6 +309,29 @@ def test_generation_stops_when_the_client_goes(stream: bool, simulator: Simulato
     assert 0 < generated < 20
     if stream:
         assert generated == 2, "the role has no token"
+    assert simulator.aborted() == aborted_before + 1
+
+
+def test_the_journal_says_what_each_request_cost(tmp_path: Path) -> None:
+    for url in run("--models", "a", "--pace-ms", "5", "--journal", str(tmp_path / "journal")):
+        simulator = Simulator(url)
+        simulator.http.headers["x-request-id"] = "request-1"
+        simulator.post({"n": 2, "max_tokens": 3})
+        simulator.http.headers["x-request-id"] = "request-2"
+        with pytest.raises(httpx2.ReadTimeout):
+            simulator.http.post(
+                "/v1/chat/completions",
+                json={"model": "a", "messages": CHAT, "stream": True},
+                headers={"x-engine-simulate": "stall_after=3,overrun=2"},
+                timeout=0.5,
+            )
+        until(lambda: len(read_journal(tmp_path / "journal")) == 2)
+        path = "/v1/chat/completions"
+        assert read_journal(tmp_path / "journal") == [
+            Entry("request-1", "a", path, PROMPT, 6, "length"),
+            Entry("request-2", "a", path, PROMPT, 4, "abort"),
+        ]
+        simulator.http.close()
 
 
 @pytest.mark.parametrize("simulate", ["stall_before", "slow_headers_ms=60000"])

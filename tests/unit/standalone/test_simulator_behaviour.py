@@ -20,7 +20,14 @@ def test_stall_before_needs_no_value(text: str) -> None:
     assert parse(text, DEFAULT).stall_before
 
 
-@pytest.mark.parametrize("text", ["token=4", "tokens", "tokens=-1", "tokens=x", "status=200x", "status=302", "pace_ms=9999999999"])
+def test_words_and_flags_are_read_too() -> None:
+    assert parse("usage=forced,encoding=br,trailers,early=1", DEFAULT) == Behaviour(usage="forced", encoding="br", trailers=True, early=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["token=4", "tokens", "tokens=-1", "tokens=x", "status=200x", "status=302", "pace_ms=9999999999", "usage=maybe", "encoding=lz4", "per_chunk=0"],
+)
 def test_a_mistake_is_named(text: str) -> None:
     with pytest.raises(ValueError, match="x-engine-simulate"):
         parse(text, DEFAULT)

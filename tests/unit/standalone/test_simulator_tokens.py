@@ -22,6 +22,19 @@ def test_words_join_to_a_text_with_one_word_for_each_token() -> None:
     assert tokens.text_tokens(text) == 100
 
 
+def test_pieces_are_the_words_cut_between_reasoning_and_answer() -> None:
+    cut = list(tokens.pieces("x", 8, "length", reasoning=3, per_chunk=2))
+    assert [(piece.tokens, piece.generated, piece.thought) for piece in cut] == [
+        (2, 2, True),
+        (1, 3, True),
+        (2, 5, False),
+        (2, 7, False),
+        (1, 8, False),
+    ]
+    assert [piece.finish for piece in cut] == [None] * 4 + ["length"]
+    assert "".join(piece.text for piece in cut) == "".join(first("x", 8))
+
+
 def test_a_chat_prompt_is_its_words_and_its_template() -> None:
     chat = [
         {"role": "system", "content": "be brief"},
