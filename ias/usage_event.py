@@ -69,8 +69,8 @@ class RequestRecorded(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def admitted_at_ms(self) -> int:
-        """Time of admission on the store's clock, from the id."""
-        return uuid7_ms(uuid.UUID(self.event_id))
+        """Time of admission on the store's clock, from the id (its first 48 bits; `decode` has made sure that it is a UUIDv7)."""
+        return int(self.event_id[:8] + self.event_id[9:13], 16)
 
 
 _encoder = msgspec.json.Encoder()

@@ -21,7 +21,7 @@ async def run(settings: WorkerSettings) -> None:
         loop.add_signal_handler(number, stop.set)
     metrics_port = telemetry.expose(settings.metrics_address)
     ledger = PostgresLedger(settings.database_url.get_secret_value())
-    consumer = Consumer(SpoolSource(settings.spool_dirs), ledger, lambda: time.time_ns() // 1_000_000)
+    consumer = Consumer(SpoolSource(settings.spool_dirs, ledger.bury), ledger, lambda: time.time_ns() // 1_000_000)
     log.info("worker started", spools=[str(directory) for directory in settings.spool_dirs], metrics_port=metrics_port)
     try:
         await consumer.run(stop)

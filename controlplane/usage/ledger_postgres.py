@@ -1,75 +1,25 @@
-"""The ledger in PostgreSQL, as the consumer writes it: one transaction for rows, positions and last use of the keys."""
+"""The ledger in PostgreSQL, as the consumer writes it: rows, rollups, positions and last use of the keys in one transaction."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import asyncpg
 
-from controlplane.usage.ports import LedgerUnavailable, Position, Positions, Written
-from controlplane.usage.rules import count, instant, last_used, merge
-from ias.usage_event import RequestRecorded
+from controlplane.usage import ledger_sql as sql
+from controlplane.usage.ports import DeadLetter, LedgerRefused, LedgerUnavailable, Position, Positions, Written
+from controlplane.usage.rollups import Group, Sums, days, quarter_hours
+from controlplane.usage.rules import cleaned, instant, last_used, merge
+from ias.usage_event import Outcome, RequestRecorded
 
 _CONNECT_TIMEOUT_S = 5.0
 _COMMAND_TIMEOUT_S = 30.0
+_REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+"""What PostgreSQL, or its driver, says of a value that it will never take."""
 
-# Columns with their types, in the order of `_row`.
-_COLUMNS = {
-    "admitted_at": "timestamptz",
-    "event_id": "uuid",
-    "epoch": "bigint",
-    "org_id": "uuid",
-    "user_id": "uuid",
-    "key_id": "uuid",
-    "publication_id": "uuid",
-    "model": "text",
-    "upstream_model": "text",
-    "endpoint": "text",
-    "stream": "boolean",
-    "outcome": "text",
-    "http_status": "integer",
-    "input_tokens": "bigint",
-    "cached_input_tokens": "bigint",
-    "output_tokens": "bigint",
-    "reasoning_tokens": "bigint",
-    "usage_source": "text",
-    "held_tokens": "bigint",
-    "time_to_first_token_ms": "bigint",
-    "duration_ms": "bigint",
-    "ended_at": "timestamptz",
-    "request_id": "text",
-    "tags": "text",
-}
-_NAMES = ", ".join(_COLUMNS)
-_VALUES = ", ".join("tags::jsonb" if name == "tags" else name for name in _COLUMNS)
-_ARRAYS = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_COLUMNS.values(), 1))
-_REPLACE = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("admitted_at", "event_id"))
-
-# A row keeps the time of its first recording, so that of this transaction marks an inserted one (`xmax` cannot be read
-# through a partitioned table). Rows that the WHERE left as they were are not returned.
-_INSERT = f"""
-INSERT INTO ledger AS kept ({_NAMES})
-SELECT {_VALUES} FROM unnest({_ARRAYS}) AS event ({_NAMES})
-ON CONFLICT (admitted_at, event_id) DO UPDATE SET {_REPLACE}
-WHERE kept.outcome = 'lost' AND excluded.outcome <> 'lost'
-RETURNING recorded_at = now() AS inserted
-"""  # noqa: S608  # only the constants above
-
-_MOVE = """
-INSERT INTO spool_offsets (spool, segment, byte_offset) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
-ON CONFLICT (spool) DO UPDATE SET segment = excluded.segment, byte_offset = excluded.byte_offset, updated_at = now()
-"""
-
-# Rows are locked in order of id, so that two workers cannot deadlock.
-_USED = """
-WITH used AS (SELECT * FROM unnest($1::uuid[], $2::timestamptz[]) AS used (id, at)),
-locked AS (
-  SELECT keys.id, used.at FROM keys JOIN used USING (id)
-  WHERE keys.last_used_at IS NULL OR keys.last_used_at < used.at ORDER BY keys.id FOR NO KEY UPDATE OF keys
-)
-UPDATE keys SET last_used_at = locked.at FROM locked WHERE keys.id = locked.id
-"""
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class PostgresLedger:
@@ -77,7 +27,7 @@ class PostgresLedger:
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
-        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._connection: Connection | None = None
         self._months_ensured_in: tuple[int, int] | None = None
 
     async def close(self) -> None:
@@ -88,26 +38,57 @@ class PostgresLedger:
 
     async def positions(self) -> dict[str, Position]:
         async with self._connected() as connection:
-            rows = await connection.fetch("SELECT spool, segment, byte_offset FROM spool_offsets")
-        return {row["spool"]: Position(row["segment"], row["byte_offset"]) for row in rows}
+            rows = await connection.fetch(sql.POSITIONS)
+        return {row["stream"]: Position(row["segment"], row["byte_offset"]) for row in rows}
 
     async def write(self, events: Sequence[RequestRecorded], positions: Positions) -> Written:
-        unique = merge(events)
+        unique = [cleaned(event) for event in merge(events)]
         written = Written()
         async with self._connected() as connection:
             await self._ensure_months(connection)
             async with connection.transaction():
                 if unique:
-                    rows = await connection.fetch(_INSERT, *zip(*map(_row, unique), strict=True))
-                    inserted = sum(row["inserted"] for row in rows)
-                    written = Written(inserted, len(rows) - inserted, len(events) - len(rows))
-                    used = last_used(unique)
-                    await connection.execute(_USED, list(used), list(used.values()))
+                    written = await self._keep(connection, unique, len(events))
                 names = sorted(positions)
-                await connection.execute(_MOVE, names, [positions[n].segment for n in names], [positions[n].offset for n in names])
+                await connection.execute(sql.MOVE, names, [positions[n].segment for n in names], [positions[n].offset for n in names])
         return written
 
-    async def _ensure_months(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        rows = [(letter.stream, letter.position.segment, letter.position.offset, letter.reason, letter.content) for letter in letters]
+        async with self._connected() as connection:
+            await connection.executemany(sql.BURY, rows)
+
+    async def drop_before(self, month: datetime) -> list[str]:
+        """Drop the partitions of all months before that of `month` and return their names; the rollups stay. Raises LedgerUnavailable."""
+        async with self._connected() as connection:
+            return list(await connection.fetchval("SELECT ledger_drop_before($1)", month))
+
+    async def _keep(self, connection: Connection, unique: Sequence[RequestRecorded], delivered: int) -> Written:
+        rows = await connection.fetch(sql.INSERT, *zip(*map(_row, unique), strict=True))
+        added, removed = list(unique), list[RequestRecorded]()
+        if len(rows) < len(unique):
+            inserted = {str(row["event_id"]) for row in rows}
+            removed = await self._replace(connection, [event for event in unique if event.event_id not in inserted])
+            replaced = {event.event_id for event in removed}
+            added = [event for event in unique if event.event_id in inserted or event.event_id in replaced]
+        if added:
+            quarters = quarter_hours(added, removed)
+            await connection.execute(sql.add_to("usage_quarter_hours"), *_columns(quarters))
+            await connection.execute(sql.add_to("usage_days"), *_columns(days(quarters)))
+        used = last_used(unique)
+        await connection.execute(sql.USED, list(used), list(used.values()))
+        return Written(len(rows), len(removed), delivered - len(added))
+
+    async def _replace(self, connection: Connection, known: Sequence[RequestRecorded]) -> list[RequestRecorded]:
+        """Let real events take the place of `lost` ones and return those."""
+        real = [event for event in known if event.outcome is not Outcome.LOST]
+        if not real:
+            return []
+        by_id = {event.event_id: event for event in real}
+        rows = await connection.fetch(sql.REPLACE, *zip(*map(_row, real), strict=True))
+        return [sql.event_of(row, by_id[str(row["event_id"])]) for row in rows]
+
+    async def _ensure_months(self, connection: Connection) -> None:
         """Have a partition for this month and the next; rows of any other month go to the default partition."""
         now = datetime.now(UTC)
         if self._months_ensured_in != (now.year, now.month):
@@ -115,7 +96,7 @@ class PostgresLedger:
             self._months_ensured_in = (now.year, now.month)
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    async def _connected(self) -> AsyncIterator[Connection]:
         """Give the connection; whatever goes wrong with it is LedgerUnavailable, and the next call opens a new one."""
         try:
             if self._connection is None or self._connection.is_closed():
@@ -124,6 +105,8 @@ class PostgresLedger:
                     self._database_url, timeout=_CONNECT_TIMEOUT_S, command_timeout=_COMMAND_TIMEOUT_S, server_settings=settings
                 )
             yield self._connection
+        except _REFUSALS as error:
+            raise LedgerRefused(f"{type(error).__name__}: {error}") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             connection, self._connection = self._connection, None
             if connection is not None:
@@ -132,35 +115,43 @@ class PostgresLedger:
 
 
 def _row(event: RequestRecorded) -> tuple[object, ...]:
-    ttft = event.time_to_first_token_ms
     return (
         instant(event.admitted_at_ms),
         event.event_id,
-        count(event.epoch),
+        event.epoch,
         event.org_id,
         event.user_id,
         event.key_id,
         event.publication_id,
-        _text(event.model),
-        _text(event.upstream_model),
+        event.model,
+        event.upstream_model,
         event.endpoint,
         event.stream,
         event.outcome,
-        min(count(event.http_status), 999),
-        count(event.input_tokens),
-        count(event.cached_input_tokens),
-        count(event.output_tokens),
-        count(event.reasoning_tokens),
+        event.http_status,
+        event.input_tokens,
+        event.cached_input_tokens,
+        event.output_tokens,
+        event.reasoning_tokens,
         event.usage_source,
-        count(event.held_tokens),
-        None if ttft is None else count(ttft),
-        count(event.duration_ms),
+        event.held_tokens,
+        event.time_to_first_token_ms,
+        event.duration_ms,
         instant(event.ended_at_ms),
-        _text(event.request_id),
-        json.dumps({_text(name): _text(value) for name, value in event.tags.items()}),
+        event.request_id,
+        json.dumps(event.tags) if event.tags else "{}",
     )
 
 
-def _text(value: str) -> str:
-    """PostgreSQL keeps no NUL."""
-    return value.replace("\0", "")
+def _columns(rollup: dict[Group, Sums]) -> list[list[object]]:
+    rows = [(group.period_start, *_dimensions(group), *sums[:-1], _array(sums.durations)) for group, sums in rollup.items()]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _dimensions(group: Group) -> tuple[str, ...]:
+    return (group.org_id, group.user_id, group.key_id, group.publication_id, group.model, group.endpoint, group.outcome)
+
+
+def _array(numbers: tuple[int, ...]) -> str:
+    """As PostgreSQL reads an array: `unnest` would take an array of arrays apart."""
+    return "{" + ",".join(map(str, numbers)) + "}"

@@ -1,4 +1,4 @@
-"""Ports of the usage consumer: where events come from, and where they are kept."""
+"""Ports of the usage consumer: where events come from, where they are kept, and where those go that cannot be kept."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,11 +20,23 @@ Positions = Mapping[str, Position]
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What a stream holds and the ledger can never keep, with the reason in words. It must not stand in the way of the others."""
+
+    stream: str
+    position: Position
+    """Where it begins."""
+    reason: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """Events, and the positions behind them. A batch without events only moves positions."""
+    """Events with the place where each came from, what are none, and the positions behind them all. May only move positions."""
 
     events: tuple[RequestRecorded, ...]
     positions: Positions
+    dead: tuple[DeadLetter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +47,40 @@ class Written:
     replaced: int = 0
     duplicate: int = 0
 
+    def __add__(self, other: "Written") -> "Written":
+        return Written(self.inserted + other.inserted, self.replaced + other.replaced, self.duplicate + other.duplicate)
 
-class LedgerUnavailable(Exception):
-    """The ledger took nothing of the batch; the message is its reason. Transient: write the same batch again."""
+
+class Unavailable(Exception):
+    """A dependency does not work now; the message is its reason. Transient: the same batch comes again."""
+
+
+class LedgerUnavailable(Unavailable):
+    """The ledger took nothing of the batch."""
+
+
+class SourceUnavailable(Unavailable):
+    """The source cannot be read, or a dead letter not be buried."""
+
+
+class LedgerRefused(Exception):
+    """The ledger took nothing, because of one of the events: it will never take that one. The message is the reason."""
 
 
 class EventSource(Protocol):
     """Delivers at least once: what lies behind the given positions comes again until they move."""
 
     async def read(self, after: Positions) -> Batch | None:
-        """Return the next events behind `after` without waiting for any; None when there is nothing new."""
+        """Return the next events behind `after` without waiting for any; None when there is nothing new. Raises SourceUnavailable."""
+
+    def reassigned(self) -> bool:
+        """Whether another consumer may have moved our positions since the last call: then read them from the ledger again."""
 
     async def committed(self, positions: Positions) -> None:
         """Forget what lies before the positions: they are durable. Idempotent, may be skipped by a crash."""
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters where a person finds them, durably. Called before their positions move, so a crash may repeat it."""
 
 
 class Ledger(Protocol):
@@ -57,7 +90,10 @@ class Ledger(Protocol):
         """Return the positions of the last write; raise LedgerUnavailable."""
 
     async def write(self, events: Sequence[RequestRecorded], positions: Positions) -> Written:
-        """Write all or nothing; raise LedgerUnavailable.
+        """Write all or nothing; raise LedgerUnavailable or LedgerRefused.
 
         An event is unique by its id. A real event replaces one with outcome `lost`; nothing else changes a row.
         """
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters of sources that have no place of their own, each once; raise LedgerUnavailable."""

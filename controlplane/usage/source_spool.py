@@ -3,15 +3,15 @@
 Read-only but for one thing: a segment that was consumed to its end and is not the newest is deleted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from controlplane.usage.ports import Batch, Position, Positions
+from controlplane.usage.ports import Batch, DeadLetter, Position, Positions
 from controlplane.usage.rules import check
 from ias import logs
 from ias.spool_format import Closed, SpoolCorrupt, read_segment, segment_numbers, segment_path
 from ias.telemetry import SPOOLS_STOPPED
-from ias.usage_event import RequestRecorded
+from ias.usage_event import RequestRecorded, encode
 
 READ_BYTES = 2 << 20
 """Of one spool in one batch; above the largest record, so that every read makes progress."""
@@ -26,20 +26,25 @@ class SpoolSource:
     it would lose events silently. It is read again when the worker starts again.
     """
 
-    def __init__(self, directories: Sequence[Path], read_bytes: int = READ_BYTES) -> None:
+    def __init__(self, directories: Sequence[Path], bury: Callable[[Sequence[DeadLetter]], Awaitable[None]], read_bytes: int = READ_BYTES) -> None:
         self._directories = {str(directory): directory for directory in directories}
+        self.bury = bury
         self._read_bytes = read_bytes
         self._stopped: set[str] = set()
         SPOOLS_STOPPED.set(0)
 
     async def read(self, after: Positions) -> Batch | None:
         events: list[RequestRecorded] = []
+        dead: list[DeadLetter] = []
         positions: dict[str, Position] = {}
         for name in self._directories.keys() - self._stopped:
-            position = self._read_spool(name, after.get(name), events)
+            position = self._read_spool(name, after.get(name), events, dead)
             if position is not None and position != after.get(name):
                 positions[name] = position
-        return Batch(tuple(events), positions) if positions else None
+        return Batch(tuple(events), positions, tuple(dead)) if positions else None
+
+    def reassigned(self) -> bool:
+        return False  # a spool has one reader
 
     async def committed(self, positions: Positions) -> None:
         for name, position in positions.items():
@@ -47,8 +52,8 @@ class SpoolSource:
                 if number < position.segment:
                     segment_path(self._directories[name], number).unlink(missing_ok=True)
 
-    def _read_spool(self, name: str, after: Position | None, events: list[RequestRecorded]) -> Position | None:
-        """Append the next events of one spool and return the position behind them."""
+    def _read_spool(self, name: str, after: Position | None, events: list[RequestRecorded], dead: list[DeadLetter]) -> Position | None:
+        """Append the next events of one spool, and what the ledger cannot keep; return the position behind them."""
         directory = self._directories[name]
         numbers = segment_numbers(directory)
         position = _resume(directory, numbers, after)
@@ -57,8 +62,11 @@ class SpoolSource:
                 start = position
                 for record, offset in read_segment(segment_path(directory, position.segment), position.offset, self._read_bytes):
                     if isinstance(record, Closed):
-                        _check(record.event, directory, position)
-                        events.append(record.event)
+                        try:
+                            check(record.event)
+                            events.append(record.event)
+                        except ValueError as error:
+                            dead.append(DeadLetter(name, position, str(error), encode(record.event)))
                     position = Position(position.segment, offset)
                 # `numbers` was listed before the read, so a segment that is not the newest there has its end.
                 if position != start or position.segment == numbers[-1]:
@@ -91,10 +99,3 @@ def _resume(directory: Path, numbers: Sequence[int], after: Position | None) -> 
     if after.offset > segment_path(directory, after.segment).stat().st_size:
         return Position(numbers[0], 0)
     return after
-
-
-def _check(event: RequestRecorded, directory: Path, position: Position) -> None:
-    try:
-        check(event)
-    except ValueError as error:
-        raise SpoolCorrupt(f"{segment_path(directory, position.segment)} offset {position.offset}: {error}") from error

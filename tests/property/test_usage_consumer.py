@@ -93,7 +93,7 @@ class Scene:
         self.start_consumer()
 
     def start_consumer(self) -> None:
-        self.source = FragileSource([writer.directory for writer in self.writers], self.read_bytes)
+        self.source = FragileSource([writer.directory for writer in self.writers], self.ledger.bury, self.read_bytes)
         self.consumer = Consumer(self.source, self.ledger, lambda: ADMITTED_MS)
 
     def close(self, writer: SpoolWriter, ended: RequestRecorded) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from controlplane.usage.ports import LedgerUnavailable, Position, Positions, Written
+from controlplane.usage.ports import DeadLetter, LedgerRefused, LedgerUnavailable, Position, Positions, Written
 from controlplane.usage.rules import merge, supersedes
 from ias.context import RequestContext
 from ias.endpoints import Endpoint
@@ -80,9 +80,11 @@ class SpoolWriter:
 
 
 class MemoryLedger:
-    """A ledger that keeps the port's promises and forgets at exit. `failures` makes the next writes fail."""
+    """A ledger that keeps the port's promises and forgets at exit. `failures` makes the next writes fail; `poison` is refused for ever."""
 
     def __init__(self) -> None:
+        self.buried: dict[tuple[str, Position], DeadLetter] = {}
+        self.poison: set[str] = set()
         self.rows: dict[str, RequestRecorded] = {}
         self.kept_positions: dict[str, Position] = {}
         self.failures = 0
@@ -95,6 +97,8 @@ class MemoryLedger:
         if self.failures:
             self.failures -= 1
             raise LedgerUnavailable("down")
+        if any(new.event_id in self.poison for new in events):
+            raise LedgerRefused("poison")
         inserted = replaced = 0
         for new in merge(events):
             if (old := self.rows.get(new.event_id)) is None:
@@ -107,3 +111,7 @@ class MemoryLedger:
         self.kept_positions.update(positions)
         self.on_write()
         return Written(inserted, replaced, len(events) - inserted - replaced)
+
+    async def bury(self, letters: Sequence[DeadLetter]) -> None:
+        for letter in letters:
+            self.buried.setdefault((letter.stream, letter.position), letter)

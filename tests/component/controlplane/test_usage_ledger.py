@@ -3,14 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
 from controlplane.usage.ledger_postgres import PostgresLedger
-from controlplane.usage.ports import Ledger, LedgerUnavailable, Position, Written
-from controlplane.usage.rules import MAX_COUNT, instant
-from ias.usage_event import Outcome
+from controlplane.usage.ports import DeadLetter, Ledger, LedgerRefused, LedgerUnavailable, Position, Written
+from controlplane.usage.rollups import DURATION_BOUNDS_MS
+from controlplane.usage.rules import MAX_TOKENS, instant
+from ias.ids import uuid7
+from ias.usage_event import Outcome, RequestRecorded
 from tests.support.usage_events import ADMITTED_MS, MemoryLedger, event, some_id
 
 HERE = {"spool": Position(1, 100)}
@@ -84,12 +87,10 @@ async def test_a_replaced_row_holds_the_real_event(postgres: PostgresLedger, dat
 async def test_what_an_engine_may_report_never_blocks_the_ledger(postgres: PostgresLedger, database_url: str) -> None:
     await postgres.write([event(1, input_tokens=2**64 - 1, output_tokens=-5, http_status=2**40, request_id="a\0b", tags={"x\0": "\0"})], HERE)
     (row,) = await rows(database_url)
-    assert (row["input_tokens"], row["output_tokens"], row["http_status"], row["request_id"]) == (MAX_COUNT, 0, 999, "ab")
+    assert (row["input_tokens"], row["output_tokens"], row["http_status"], row["request_id"]) == (MAX_TOKENS, 0, 999, "ab")
 
 
 async def test_rows_of_any_month_find_a_partition(postgres: PostgresLedger, database_url: str) -> None:
-    from ias.ids import uuid7
-
     await postgres.write([event(1), event(2, event_id=str(uuid7(1))), event(3, event_id=str(uuid7(4_000_000_000_000)))], HERE)
     assert len(await rows(database_url)) == 3
 
@@ -112,7 +113,7 @@ async def test_a_connection_that_is_cut_in_the_middle_takes_nothing_and_comes_ba
     connection = await asyncpg.connect(database_url)
     try:
         async with connection.transaction():
-            await connection.execute("LOCK TABLE spool_offsets")
+            await connection.execute("LOCK TABLE consumer_positions")
             writing = asyncio.create_task(postgres.write([event(2)], {"spool": Position(1, 200)}))
             blocked = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'ias-worker' AND wait_event_type = 'Lock'"
             async with asyncio.timeout(10):
@@ -130,3 +131,92 @@ async def test_a_connection_that_is_cut_in_the_middle_takes_nothing_and_comes_ba
 async def test_without_a_server_the_ledger_is_unavailable() -> None:
     with pytest.raises(LedgerUnavailable):
         await PostgresLedger("postgresql://x@/x?host=/nowhere").positions()
+
+
+ROLLED_UP = """
+SELECT period_start, org_id, user_id, key_id, publication_id, model, endpoint, outcome,
+  requests, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, durations
+FROM {rollup} WHERE requests <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+"""
+FROM_ROWS = """
+SELECT {period} AS period_start, org_id, user_id, key_id, publication_id, model, endpoint, outcome, count(*) AS requests,
+  sum(input_tokens)::bigint AS input_tokens, sum(cached_input_tokens)::bigint AS cached_input_tokens,
+  sum(output_tokens)::bigint AS output_tokens, sum(reasoning_tokens)::bigint AS reasoning_tokens,
+  ARRAY(SELECT count(*) FILTER (WHERE width_bucket(ms - 1, $1::bigint[]) = place)
+    FROM unnest(array_agg(duration_ms)) ms, generate_series(0, cardinality($1::bigint[])) place GROUP BY place ORDER BY place) AS durations
+FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
+"""
+PERIODS = {
+    "usage_quarter_hours": "date_bin('15 minutes', admitted_at, timestamptz '2001-01-01Z')",
+    "usage_days": "date_trunc('day', admitted_at, 'UTC')",
+}
+
+
+async def assert_rollups_are_the_ledgers(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    try:
+        for rollup, period in PERIODS.items():
+            expected = await connection.fetch(FROM_ROWS.format(period=period), list(DURATION_BOUNDS_MS))
+            assert [tuple(row) for row in await connection.fetch(ROLLED_UP.format(rollup=rollup))] == [tuple(row) for row in expected]
+    finally:
+        await connection.close()
+
+
+def busy_event(number: int, outcome: Outcome) -> RequestRecorded:
+    """One of some users, models and times of two days."""
+    return event(
+        number, outcome, event_id=str(uuid7(ADMITTED_MS + number * 7_000_000, number)), key_id=some_id(number % 3), model=f"m{number % 2}",
+        input_tokens=number, cached_input_tokens=number // 2, output_tokens=1 + number % 5, reasoning_tokens=number % 2, duration_ms=number * 997,
+    )  # fmt: skip
+
+
+async def test_rollups_are_what_the_rows_sum_up_to_also_after_replays_and_replacements(postgres: PostgresLedger, database_url: str) -> None:
+    lost, real = [[busy_event(number, outcome) for number in range(30)] for outcome in (Outcome.LOST, Outcome.COMPLETE)]
+    await postgres.write([*lost[:20], *real[15:25]], HERE)
+    await assert_rollups_are_the_ledgers(database_url)
+    assert await postgres.write([*real[:10], *lost[10:], *real[15:]], HERE) == Written(inserted=5, replaced=10, duplicate=30)
+    await assert_rollups_are_the_ledgers(database_url)
+
+
+async def test_two_workers_that_write_the_same_events_at_once_count_them_once(database_url: str) -> None:
+    workers = [PostgresLedger(database_url) for _ in range(3)]
+    real = [busy_event(number, Outcome.COMPLETE) for number in range(60)]
+    await workers[0].write([busy_event(number, Outcome.LOST) for number in range(30)], HERE)
+    shares = [real[start : start + 20] for start in (0, 10, 20, 30, 40)]
+    written = [await asyncio.gather(*(worker.write(share, HERE) for worker in workers)) for share in shares]
+    for worker in workers:
+        await worker.close()
+    assert sum(one.inserted for turn in written for one in turn) == 30
+    assert sum(one.replaced for turn in written for one in turn) == 30
+    await assert_rollups_are_the_ledgers(database_url)
+
+
+async def test_an_event_that_postgresql_refuses_is_told_from_a_server_that_is_away(postgres: PostgresLedger) -> None:
+    with pytest.raises(LedgerRefused):
+        await postgres.write([event(1), event(2, model="m" * 100_000 + "".join(map(chr, range(256, 8000))))], HERE)
+    assert await postgres.write([event(1)], HERE) == Written(inserted=1)
+
+
+async def test_a_dead_letter_is_kept_once_with_its_reason(postgres: PostgresLedger, database_url: str) -> None:
+    letter = DeadLetter("spool", Position(1, 8), "no UUID", b"{}")
+    await postgres.bury([letter])
+    await postgres.bury([letter])
+    connection = await asyncpg.connect(database_url)
+    kept = await connection.fetch("SELECT stream, segment, byte_offset, reason, content FROM dead_letters")
+    await connection.close()
+    assert [tuple(row) for row in kept] == [("spool", 1, 8, "no UUID", b"{}")]
+
+
+async def test_old_months_are_dropped_and_their_rollups_stay(postgres: PostgresLedger, database_url: str) -> None:
+    november = datetime(2023, 11, 14, tzinfo=UTC)
+    old, kept = [event(n, event_id=str(uuid7(int(at.timestamp() * 1000), n))) for n, at in enumerate((november, november + timedelta(days=20)))]
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("SELECT ledger_add_month($1)", november)
+    await postgres.write([old, kept], HERE)  # the second in the default partition
+    assert await postgres.drop_before(november) == []
+    assert await postgres.drop_before(november + timedelta(days=30)) == ["ledger_2023_11"]
+    assert [str(row["event_id"]) for row in await rows(database_url)] == [kept.event_id]
+    assert await postgres.drop_before(november + timedelta(days=60)) == []
+    assert await rows(database_url) == []
+    assert await connection.fetchval("SELECT sum(requests) FROM usage_days") == 2
+    await connection.close()

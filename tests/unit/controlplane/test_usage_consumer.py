@@ -8,6 +8,7 @@ from controlplane.usage.ports import LedgerUnavailable
 from controlplane.usage.source_spool import SpoolSource
 from ias.spool_format import Closed, encode, segment_numbers, segment_path
 from ias.telemetry import REGISTRY
+from ias.usage_event import decode
 from tests.support.usage_events import ADMITTED_MS, MemoryLedger, SpoolWriter, event, opened
 
 
@@ -16,7 +17,7 @@ def closed(number: int) -> bytes:
 
 
 def make_consumer(ledger: MemoryLedger, *directories: Path) -> Consumer:
-    return Consumer(SpoolSource(directories), ledger, lambda: ADMITTED_MS)
+    return Consumer(SpoolSource(directories, ledger.bury), ledger, lambda: ADMITTED_MS)
 
 
 async def drain(consumer: Consumer) -> None:
@@ -103,11 +104,25 @@ async def test_a_corrupt_spool_stops_at_the_damage_and_the_others_go_on(tmp_path
     assert REGISTRY.get_sample_value("ias_spools_stopped") == 1
 
 
-async def test_an_event_that_the_ledger_cannot_keep_stops_its_spool(tmp_path: Path) -> None:
+async def test_an_event_that_the_ledger_cannot_keep_is_put_aside_and_the_others_go_on(tmp_path: Path) -> None:
     ledger, spool = MemoryLedger(), SpoolWriter(tmp_path)
     spool.append(closed(1) + encode(Closed(event(2, org_id="none"))) + closed(3))
     await drain(make_consumer(ledger, tmp_path))
-    assert numbers_in(ledger) == [1]
+    assert numbers_in(ledger) == [1, 3]
+    (letter,) = ledger.buried.values()
+    assert decode(letter.content) == event(2, org_id="none")
+    assert (letter.stream, letter.reason) == (str(tmp_path), "an id is not a UUID in canonical form")
+
+
+async def test_what_the_database_refuses_is_found_among_the_others_and_put_aside(tmp_path: Path) -> None:
+    ledger, spool = MemoryLedger(), SpoolWriter(tmp_path)
+    spool.append(b"".join(closed(number) for number in range(9)))
+    ledger.poison = {event(number).event_id for number in (2, 7)}
+    await drain(make_consumer(ledger, tmp_path))
+    assert numbers_in(ledger) == [0, 1, 3, 4, 5, 6, 8]
+    assert {decode(letter.content).event_id for letter in ledger.buried.values()} == ledger.poison
+    assert {letter.reason for letter in ledger.buried.values()} == {"poison"}
+    assert ledger.kept_positions[str(tmp_path)].offset == segment_path(tmp_path, 1).stat().st_size
 
 
 async def test_after_a_damaged_segment_was_moved_away_the_next_one_is_read(tmp_path: Path) -> None:

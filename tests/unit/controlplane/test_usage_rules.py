@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from controlplane.usage.rules import MAX_COUNT, check, count, instant, last_used, merge
+from controlplane.usage.rules import MAX_COUNT, MAX_REQUEST_ID, MAX_TOKENS, check, cleaned, instant, last_used, merge
 from ias.usage_event import Outcome
 from tests.support.usage_events import ADMITTED_MS, event, some_id
 
@@ -36,9 +36,20 @@ def test_instants_are_exact_to_the_millisecond() -> None:
     assert instant(1_700_000_000_123) == datetime(2023, 11, 14, 22, 13, 20, 123_000, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(("value", "kept"), [(-1, 0), (7, 7), (2**64 - 1, MAX_COUNT)])
-def test_counts_are_clamped(value: int, kept: int) -> None:
-    assert count(value) == kept
+def test_what_an_engine_may_report_is_clamped_to_what_a_count_can_be() -> None:
+    kept = cleaned(event(input_tokens=2**64 - 1, output_tokens=-5, http_status=2**40, duration_ms=2**63, time_to_first_token_ms=-1))
+    assert (kept.input_tokens, kept.output_tokens, kept.http_status) == (MAX_TOKENS, 0, 999)
+    assert (kept.duration_ms, kept.time_to_first_token_ms) == (MAX_COUNT, 0)
+
+
+def test_texts_lose_what_postgresql_does_not_keep() -> None:
+    kept = cleaned(event(request_id="a\0b" + "x" * 300, model="m\0", tags={"x\0": "\0"}))
+    assert (kept.model, kept.tags, len(kept.request_id), kept.request_id[:3]) == ("m", {"x": ""}, MAX_REQUEST_ID, "abx")
+
+
+def test_a_clean_event_stays_as_it_is() -> None:
+    clean = event(time_to_first_token_ms=None)
+    assert cleaned(clean) is clean
 
 
 def test_a_proper_event_passes() -> None:
