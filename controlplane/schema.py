@@ -178,7 +178,7 @@ budgets = Table(
     _time("extra_until"),
     Column("thresholds", ARRAY(Integer), nullable=False, server_default="{50,80,100}"),
     Column("dry_run", Boolean, nullable=False, server_default="false"),
-    Column("version", BigInteger, nullable=False, server_default=BUDGET_VERSIONS.next_value(), onupdate=BUDGET_VERSIONS.next_value()),
+    Column("version", BigInteger, nullable=False, server_default=BUDGET_VERSIONS.next_value()),
     _created_at(),
     _updated_at(),
 )
@@ -243,7 +243,69 @@ ledger = Table(
     Column("tags", JSONB, nullable=False),
 )
 
-spool_offsets = Table("spool_offsets", metadata, Column("spool", Text, primary_key=True), _bigint("segment"), _bigint("byte_offset"), _updated_at())
+
+def _rollup(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("period_start", DateTime(timezone=True), primary_key=True),
+        *(_id(dimension) for dimension in ("org_id", "user_id", "key_id", "publication_id")),
+        *(Column(dimension, Text, primary_key=True) for dimension in ("model", "endpoint", "outcome")),
+        _bigint("requests"),
+        _bigint("input_tokens"),
+        _bigint("cached_input_tokens"),
+        _bigint("output_tokens"),
+        _bigint("reasoning_tokens"),
+        Column("durations", ARRAY(BigInteger), nullable=False),
+    )
+
+
+usage_quarter_hours = _rollup("usage_quarter_hours")
+usage_days = _rollup("usage_days")
+
+consumer_positions = Table(
+    "consumer_positions", metadata, Column("stream", Text, primary_key=True), _bigint("segment"), _bigint("byte_offset"), _updated_at()
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("stream", Text, primary_key=True),
+    Column("segment", BigInteger, primary_key=True),
+    Column("byte_offset", BigInteger, primary_key=True),
+    _text("reason"),
+    Column("content", LargeBinary, nullable=False),
+    Column("buried_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+engine_counters = Table(
+    "engine_counters",
+    metadata,
+    _id("backend_id"),
+    Column("model", Text, primary_key=True),
+    _time("since", nullable=False),
+    _bigint("input_tokens"),
+    _bigint("output_tokens"),
+    _bigint("last_input"),
+    _bigint("last_output"),
+    Column("resets", Integer, nullable=False, server_default="0"),
+    _time("read_at", nullable=False),
+)
+
+security_events = Table(
+    "security_events",
+    metadata,
+    _id(),
+    _time("minute", nullable=False),
+    _integer("status"),
+    _text("code"),
+    _reference("org_id", nullable=True),
+    _text("credential", nullable=True),
+    _text("address", nullable=True),
+    Column("overflow", Boolean, nullable=False),
+    _bigint("requests"),
+    Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
 
 change_log = Table(
     "change_log",

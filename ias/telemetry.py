@@ -21,6 +21,7 @@ LEDGER_EVENTS = Counter(
     "ias_ledger_events_total", "Events that the consumer wrote, by result (inserted, replaced, duplicate).", ["result"], registry=REGISTRY
 )
 LEDGER_LAG_SECONDS = Gauge("ias_ledger_lag_seconds", "Age of the newest event when it was written to the ledger.", registry=REGISTRY)
+DEAD_LETTERS = Counter("ias_dead_letters_total", "Events that the ledger can never keep and that were put aside.", registry=REGISTRY)
 SPOOLS_STOPPED = Gauge("ias_spools_stopped", "Spools that the consumer does not read on because they are corrupt or unreadable.", registry=REGISTRY)
 GATEWAY_SYNC = Counter("ias_gateway_syncs_total", "Attempts to bring the gateway to the desired state, by result.", ["result"], registry=REGISTRY)
 
