@@ -11,6 +11,18 @@ import msgspec
 INVALID_REQUEST = "invalid_request_error"
 SERVER = "server_error"
 
+MESSAGES_PATH = "/v1/messages"
+"""Here, and below, errors have Anthropic's shape."""
+
+_ANTHROPIC_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ApiError(Exception):
@@ -23,9 +35,22 @@ class ApiError(Exception):
     param: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
+    def body(self, path: str) -> bytes:
+        """Render the body that clients of a path expect."""
+        return self.anthropic_body() if path.startswith(MESSAGES_PATH) else self.openai_body()
+
     def openai_body(self) -> bytes:
         """Render `{"error": {message, type, param, code}}`, as the official SDKs read it."""
         return msgspec.json.encode({"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}})
+
+    def anthropic_body(self) -> bytes:
+        """Render `{"type": "error", "error": {type, message, code}}`, as Anthropic's clients read it on `/v1/messages`."""
+        return msgspec.json.encode({"type": "error", "error": {"type": self.anthropic_type, "message": self.message, "code": self.code}})
+
+    @property
+    def anthropic_type(self) -> str:
+        """Anthropic's name for this kind of error; its clients go by the status first."""
+        return _ANTHROPIC_TYPES.get(self.status, INVALID_REQUEST if self.status < 500 else "api_error")
 
     def kserve_body(self) -> bytes:
         """Render `{"error": "…"}`, the error of the Open Inference Protocol and of KServe v1."""
@@ -86,10 +111,26 @@ def rate_limited(kind: str, limit_name: str, retry_after_ms: int, headers: tuple
     )
 
 
-def too_large_for_limit(kind: str, limit_name: str) -> ApiError:
+def too_large_for_limit(kind: str, limit_name: str, headers: tuple[tuple[str, str], ...] = ()) -> ApiError:
     """One request above the limit itself: no retry can succeed, so none is invited."""
     return ApiError(
-        429, kind, "request_too_large_for_limit", f"This request alone exceeds the limit: {limit_name}.", headers=(("x-should-retry", "false"),)
+        429,
+        kind,
+        "request_too_large_for_limit",
+        f"This request alone exceeds the limit: {limit_name}.",
+        headers=(("x-should-retry", "false"), *headers),
+    )
+
+
+def insufficient_quota(budget_name: str, reset_ms: int, headers: tuple[tuple[str, str], ...] = ()) -> ApiError:
+    """A calendar budget is spent: `retry-after` tells when it begins anew, and a client that retries by itself is told not to."""
+    seconds = max(1, -(-reset_ms // 1000))
+    return ApiError(
+        429,
+        "insufficient_quota",
+        "insufficient_quota",
+        f"The {budget_name} is spent. It begins anew in {_about(seconds)}, or when it is raised.",
+        headers=(("retry-after", str(seconds)), ("x-should-retry", "false"), *headers),
     )
 
 
@@ -133,6 +174,14 @@ def internal_error() -> ApiError:
 def upstream_timeout() -> ApiError:
     """The engine took the request and stayed silent."""
     return ApiError(504, SERVER, "upstream_timeout", "The model did not answer in time.")
+
+
+def _about(seconds: int) -> str:
+    """A time as people say it: the largest unit of which there are at least two."""
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return _plural(seconds // length, unit)
+    return _plural(seconds, "second")
 
 
 def _plural(n: int, noun: str) -> str:

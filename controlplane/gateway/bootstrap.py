@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, Literal
 
 from controlplane.gateway.local_replies import local_reply_mappers
 from controlplane.gateway.render import CDS_FILE, RDS_FILE, ROUTE_CONFIG_NAME
@@ -24,6 +24,33 @@ _AUTHORIZATION_HEADERS = (*headers.CREDENTIALS, "content-type", "content-length"
 _PROCESSING_HEADERS = (":method", ":path", ":status", "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.CONTEXT)
 
 
+Metering = Literal["inline", "shadow"]
+"""How extproc follows requests. `inline`: it is asked about each, can change and end answers, and without it there are none.
+`shadow`: it only watches (Envoy's observability mode), adds nothing to a chunk, and cannot change a byte: engines must report usage
+unasked, and only the lenient admission mode is possible."""
+
+# What is not named in an override falls back to this; bodies are asked for per request. In shadow nothing can be asked for later.
+_PROCESSING_MODES: dict[Metering, Json] = {
+    "inline": {
+        "request_header_mode": "SEND",
+        "response_header_mode": "SKIP",
+        "request_body_mode": "NONE",
+        "response_body_mode": "NONE",
+        "request_trailer_mode": "SKIP",
+        "response_trailer_mode": "SKIP",
+    },
+    "shadow": {
+        "request_header_mode": "SEND",
+        "response_header_mode": "SEND",
+        "request_body_mode": "NONE",
+        "response_body_mode": "STREAMED",
+        "request_trailer_mode": "SKIP",
+        # An answer with trailers ends with them.
+        "response_trailer_mode": "SEND",
+    },
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootstrapParams:
     """What an operator decides about the gateway. Times are milliseconds; addresses are IP addresses to listen on."""
@@ -33,6 +60,7 @@ class BootstrapParams:
     extauth: tuple[str, ...]
     """Endpoints of extauth, `unix:/path` or `host:port`; calls go to the least busy one."""
     extproc: tuple[str, ...]
+    metering: Metering = "inline"
     gateway_address: str = "127.0.0.1"
     gateway_port: int = 8080
     """0 takes any free one; `GET <admin>/listeners?format=json` tells which."""
@@ -51,7 +79,7 @@ class BootstrapParams:
     stream_idle_timeout_ms: int = 300_000
     """Silence of an engine, before its answer (504) or in it (cut); longer than `request_timeout_ms`."""
     max_stream_duration_ms: int = 3_600_000
-    """No request lives longer."""
+    """No request lives longer: also the last resort of a client whose answer passes through a hung extproc."""
     max_connections: int = 20_000
     max_heap_bytes: int = 2 * 1024 * 1024 * 1024
     """Near it new requests get 503; running ones go on."""
@@ -93,6 +121,9 @@ def render_bootstrap(params: BootstrapParams, template: str | None = None) -> st
         "max_connections": params.max_connections,
         "max_heap_bytes": params.max_heap_bytes,
         "authorization_timeout": _seconds(params.authorization_timeout_ms),
+        "inline": params.metering == "inline",
+        "shadow": params.metering == "shadow",
+        "processing_mode": _PROCESSING_MODES[params.metering],
         "processing_timeout": _seconds(params.processing_timeout_ms),
         "request_headers_timeout": _seconds(params.request_headers_timeout_ms),
         "request_timeout": _seconds(params.request_timeout_ms),

@@ -1,5 +1,7 @@
 """Envoy's own replies in our shape: `local_reply_config.mappers`, rendered from the error catalogue. The first match wins.
 
+Each is there twice: on the paths of the Messages API errors have Anthropic's shape, everywhere else OpenAI's.
+
 Only replies that Envoy makes itself pass here, never an engine's. extauth's denials and extproc's immediate responses
 carry their own body and must pass untouched. They are told from failures of extauth and extproc by the code details:
 a failure of extauth carries extauth's response flag too, an immediate response its own `details` (Envoy 1.40).
@@ -24,21 +26,21 @@ def local_reply_mappers(max_body_bytes: int) -> list[Json]:
     model = f"%REQ({headers.MODEL})%"
     path = f"%PATH(NQ:PATH):{_PATH_SHOWN}%"
     return [
-        _mapper(_cel('response.code_details == "ext_authz_error"'), errors.service_unavailable("The authorization service")),
+        *_mappers(_cel('response.code_details == "ext_authz_error"'), errors.service_unavailable("The authorization service")),
         {"filter": _flags("UAEX")},
-        _mapper(_cel('response.code_details.startsWith("ext_proc_error")'), errors.service_unavailable("The metering service")),
+        *_mappers(_cel('response.code_details.startsWith("ext_proc_error")'), errors.service_unavailable("The metering service")),
         {"filter": _cel(f'response.code_details.startsWith("{PROCESSOR_DETAILS}")')},
-        _mapper(_cel('response.code_details == "overload"'), errors.service_unavailable("The gateway")),
+        *_mappers(_cel('response.code_details == "overload"'), errors.service_unavailable("The gateway")),
         # Idle stream and longest stream: by then the request had arrived, see stream_idle_timeout in envoy/bootstrap.yaml.
-        _mapper(_flags("SI", "DT", "UT"), errors.upstream_timeout()),
-        _mapper(_all(_status("EQ", 404), _has_header(headers.MODEL)), errors.model_not_found(model)),
-        _mapper(_status("EQ", 404), errors.unknown_url("%REQ(:METHOD)%", path)),
-        *(_mapper(_status("EQ", error.status), error) for error in _by_status(max_body_bytes)),
+        *_mappers(_flags("SI", "DT", "UT"), errors.upstream_timeout()),
+        *_mappers(_all(_status("EQ", 404), _has_header(headers.MODEL)), errors.model_not_found(model)),
+        *_mappers(_status("EQ", 404), errors.unknown_url("%REQ(:METHOD)%", path)),
+        *(mapper for error in _by_status(max_body_bytes) for mapper in _mappers(_status("EQ", error.status), error)),
         # An engine that speaks broken HTTP is 502 to Envoy; to the client it is as unavailable as one that is down.
-        _mapper(_status("EQ", 502), errors.service_unavailable("The model")),
-        _mapper(_status("EQ", 501), errors.malformed_request()),  # an unknown transfer-encoding
-        _mapper(_status("GE", 500), errors.internal_error()),
-        _mapper(_status("GE", 400), errors.malformed_request()),
+        *_mappers(_status("EQ", 502), errors.service_unavailable("The model")),
+        *_mappers(_status("EQ", 501), errors.malformed_request()),  # an unknown transfer-encoding
+        *_mappers(_status("GE", 500), errors.internal_error()),
+        *_mappers(_status("GE", 400), errors.malformed_request()),
     ]
 
 
@@ -56,7 +58,13 @@ def _by_status(max_body_bytes: int) -> tuple[ApiError, ...]:
     )
 
 
-def _mapper(when: Json, error: ApiError) -> Json:
+def _mappers(when: Json, error: ApiError) -> tuple[Json, Json]:
+    openai = {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+    anthropic = {"type": "error", "error": {"type": error.anthropic_type, "message": error.message, "code": error.code}}
+    return _mapper(_all(_path_prefix(errors.MESSAGES_PATH), *_parts(when)), error, anthropic), _mapper(when, error, openai)
+
+
+def _mapper(when: Json, error: ApiError, body: Json) -> Json:
     return {
         "filter": when,
         "status_code": error.status,
@@ -67,7 +75,7 @@ def _mapper(when: Json, error: ApiError) -> Json:
         ],
         "body_format_override": {
             "content_type": "application/json",
-            "json_format": {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}},
+            "json_format": body,
         },
     }
 
@@ -84,6 +92,15 @@ def _flags(*flags: str) -> Json:
 
 def _has_header(name: str) -> Json:
     return {"header_filter": {"header": {"name": name, "present_match": True}}}
+
+
+def _path_prefix(prefix: str) -> Json:
+    return {"header_filter": {"header": {"name": ":path", "string_match": {"prefix": prefix}}}}
+
+
+def _parts(when: Json) -> list[Json]:
+    """The filters that must all match: Envoy's `and_filter` may hold another, but one list reads better."""
+    return list(when["and_filter"]["filters"]) if "and_filter" in when else [when]
 
 
 def _all(*filters: Json) -> Json:

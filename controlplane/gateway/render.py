@@ -28,6 +28,8 @@ INFERENCE_PREFIX = "/v1/"
 _TYPE = "type.googleapis.com/envoy."
 _ENVOY_HEADERS = ("x-envoy-auth-partial-body", "x-envoy-external-address", "x-envoy-internal")
 """What Envoy itself writes into requests; no engine's business."""
+_CODINGS = "accept-encoding"
+"""A compressed answer cannot be counted without inflating it: engines are asked for identity."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _DISABLED: Json = {
     "envoy.filters.http.ext_authz": {"@type": _TYPE + "extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", "disabled": True},
@@ -101,7 +103,7 @@ def _route_configuration(models: dict[str, Json]) -> Json:
     return {
         "@type": _TYPE + "config.route.v3.RouteConfiguration",
         "name": ROUTE_CONFIG_NAME,
-        "request_headers_to_remove": [*headers.CREDENTIALS, headers.CONTEXT, headers.MODEL, headers.TAGS, *_ENVOY_HEADERS],
+        "request_headers_to_remove": [*headers.CREDENTIALS, headers.CONTEXT, headers.MODEL, headers.TAGS, *_ENVOY_HEADERS, _CODINGS],
         "response_headers_to_remove": ["server"],
         "virtual_hosts": [host],
     }

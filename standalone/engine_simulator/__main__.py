@@ -47,6 +47,7 @@ async def _run(engine: Engine, listen: str) -> None:
     server = await serve(engine.answer, listen)
     await stop.wait()
     server.close()
+    engine.meters.close()
 
 
 if __name__ == "__main__":

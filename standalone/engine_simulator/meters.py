@@ -50,9 +50,14 @@ class Meters:
         """A request runs from now on."""
         return Run(self, request_id, model, path, prompt_tokens)
 
+    def close(self) -> None:
+        """Close the journal."""
+        if self._journal is not None:
+            self._journal.close()
+
     def write(self, entry: Entry) -> None:
         """Add a line to the journal."""
-        if self._journal is not None:
+        if self._journal is not None and not self._journal.closed:
             self._journal.write(msgspec.json.encode(entry) + b"\n")
 
 

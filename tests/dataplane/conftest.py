@@ -15,6 +15,7 @@ from controlplane.gateway.bootstrap import BootstrapParams
 from controlplane.gateway.file_xds import FileXdsGateway
 from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState
 from ias.transport import Server
+from tests.dataplane.processors import Follower
 from tests.dataplane.stand_ins import GOOD_KEY, Engine, Extauth, Extproc, serve
 from tests.support.envoy import RunningEnvoy, run_envoy
 
@@ -57,17 +58,17 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def start_dataplane(home: Path) -> StartDataplane:
-    """Start a data plane with parameters of the test's own; `MODEL` is published on its engine."""
+    """Start a data plane with parameters of the test's own; `MODEL` is published on its engine, `processor` takes extproc's place."""
 
     @asynccontextmanager
-    async def start(template: str | None = None, **params: Any) -> AsyncIterator[Dataplane]:
+    async def start(template: str | None = None, processor: Follower | None = None, **params: Any) -> AsyncIterator[Dataplane]:
         extauth, extproc, engine = Extauth(), Extproc(), Engine()
         sockets = {"extauth": f"unix:{home}/extauth.sock", "extproc": f"unix:{home}/extproc.sock"}
         bootstrap = BootstrapParams(xds_directory=home / "xds", extauth=(sockets["extauth"],), extproc=(sockets["extproc"],), **params)
         async with AsyncExitStack() as stack:
             servers = {
                 "extauth": await stack.enter_async_context(serve(sockets["extauth"], extauth.method())),
-                "extproc": await stack.enter_async_context(serve(sockets["extproc"], extproc.method())),
+                "extproc": await stack.enter_async_context(serve(sockets["extproc"], (processor or extproc).method())),
             }
             await stack.enter_async_context(engine.serve())
             envoy = await stack.enter_async_context(run_envoy(home, bootstrap, template))

@@ -6,7 +6,7 @@ these tests are about Envoy and its configuration alone. The real services meet 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -29,6 +29,8 @@ class Extauth:
         self.requests: list[auth_pb2.AttributeContext.HttpRequest] = []
         self.answers = True
         self.deny: ApiError | None = None
+        self.tells: dict[str, str] = {}
+        """Headers for the client of a request that passes."""
 
     def method(self) -> UnaryMethod:
         return UnaryMethod("/envoy.service.auth.v3.Authorization/Check", self._handle)
@@ -47,6 +49,10 @@ class Extauth:
         passed = auth_pb2.OkHttpResponse(headers_to_remove=list(headers.CREDENTIALS))
         for name, value in ((headers.MODEL, model), (headers.CONTEXT, CONTEXT)):
             passed.headers.append(base_pb2.HeaderValueOption(header=base_pb2.HeaderValue(key=name, value=value), append_action=_OVERWRITE))
+        for name, value in self.tells.items():
+            passed.response_headers_to_add.append(
+                base_pb2.HeaderValueOption(header=base_pb2.HeaderValue(key=name, value=value), append_action=_OVERWRITE)
+            )
         return auth_pb2.CheckResponse(status=base_pb2.RpcStatus(code=0), ok_response=passed)
 
 
@@ -154,11 +160,12 @@ async def answer_json(request: Received, send: Send) -> None:
     await send(h11.EndOfMessage())
 
 
-def answer_status(status: int, body: bytes) -> Answer:
-    """An error of the engine's own."""
+def answer_status(status: int, body: bytes, more: Mapping[str, str] | None = None) -> Answer:
+    """An answer, or an error, of the engine's own."""
+    head = {"content-type": "text/plain", "content-length": str(len(body)), **(more or {})}
 
     async def answer(_: Received, send: Send) -> None:
-        await send(h11.Response(status_code=status, headers=[("content-type", "text/plain"), ("content-length", str(len(body)))]))
+        await send(h11.Response(status_code=status, headers=list(head.items())))
         await send(h11.Data(data=body))
         await send(h11.EndOfMessage())
 

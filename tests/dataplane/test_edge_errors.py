@@ -1,6 +1,7 @@
 """Every error that a client can meet in the data plane has OpenAI's shape and our codes, whichever layer made it."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx2
@@ -18,13 +19,10 @@ from tests.dataplane.stand_ins import GOOD_KEY, answer_garbage, answer_never, an
 MIB = 1024 * 1024
 
 
-def is_error(answer: httpx2.Response | RawAnswer, error: ApiError) -> None:
+def is_error(answer: httpx2.Response | RawAnswer, error: ApiError, path: str = CHAT) -> None:
     """Status, body, content type, headers and a request id."""
     status = answer.status if isinstance(answer, RawAnswer) else answer.status_code
-    assert (status, answer.json()) == (
-        error.status,
-        {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}},
-    )
+    assert (status, answer.json()) == (error.status, json.loads(error.body(path)))
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-request-id"]
     assert dict(error.headers).items() <= dict(answer.headers).items()
@@ -115,7 +113,40 @@ async def test_http2_clients_get_the_same_errors(dataplane: Dataplane) -> None:
         assert (await client.post(CHAT, json={"model": MODEL}, headers=good)).status_code == 200
 
 
+# --- the Messages API ---
+
+
+MESSAGES = "/v1/messages"
+
+
+@pytest.mark.parametrize("path", [MESSAGES, MESSAGES + "?beta=true", MESSAGES + "/count_tokens"])
+async def test_errors_of_the_messages_api_have_anthropics_shape(dataplane: Dataplane, path: str) -> None:
+    is_error(await dataplane.client.post(path, json={}), errors.invalid_api_key(), path)
+    good = {"x-api-key": "any", "authorization": GOOD_KEY}
+    is_error(await dataplane.client.post(path, json={"model": "gone"}, headers=good), errors.model_not_found("gone"), path)
+    dataplane.engine.answer = answer_garbage
+    is_error(await dataplane.client.post(path, json={"model": MODEL}, headers=good), errors.service_unavailable("The model"), path)
+
+
+async def test_the_messages_api_without_authorization_or_processing_is_503(dataplane: Dataplane) -> None:
+    good = {"authorization": GOOD_KEY}
+    await dataplane.servers["extproc"].drain(0)
+    is_error(await dataplane.client.post(MESSAGES, json={"model": MODEL}, headers=good), errors.service_unavailable("The metering service"), MESSAGES)
+    await dataplane.servers["extauth"].drain(0)
+    answer = await dataplane.client.post(MESSAGES, json={"model": MODEL}, headers=good)
+    is_error(answer, errors.service_unavailable("The authorization service"), MESSAGES)
+
+
 # --- authorization ---
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", MESSAGES])
+async def test_every_operation_takes_bodies_up_to_the_limit_and_no_larger_ones(dataplane: Dataplane, path: str) -> None:
+    good = {"authorization": GOOD_KEY}
+    largest = json.dumps({"model": MODEL, "padding": ""}).encode()
+    largest = largest.replace(b'""', b'"' + b"x" * (10 * MIB - len(largest)) + b'"')
+    assert (await dataplane.client.post(path, content=largest, headers=good)).json()["body_bytes"] == 10 * MIB
+    is_error(await dataplane.client.post(path, content=largest + b" ", headers=good), errors.request_too_large(10 * MIB), path)
 
 
 async def test_bodies_above_the_limit_are_413_and_nobody_sees_them(dataplane: Dataplane) -> None:

@@ -5,7 +5,7 @@ import pytest
 from ias import headers
 from tests.dataplane.conftest import CHAT, MODEL, Dataplane
 from tests.dataplane.raw import exchange
-from tests.dataplane.stand_ins import CONTEXT, GOOD_KEY
+from tests.dataplane.stand_ins import CONTEXT, GOOD_KEY, answer_status
 
 
 async def test_a_request_reaches_its_engine_and_the_answer_comes_back(dataplane: Dataplane) -> None:
@@ -52,6 +52,13 @@ async def test_answers_do_not_tell_what_software_serves(dataplane: Dataplane) ->
     response = await dataplane.chat()
     assert "server" not in response.headers
     assert not [name for name in response.headers if name.startswith("x-envoy-")]
+
+
+async def test_what_authorization_tells_the_client_of_its_limits_wins_over_the_engines_own(dataplane: Dataplane) -> None:
+    dataplane.extauth.tells = {"x-ratelimit-limit-tokens": "1000", "x-ratelimit-reset-tokens": "6m0s"}
+    dataplane.engine.answer = answer_status(200, b"ok", {"x-ratelimit-limit-tokens": "7", "x-ratelimit-limit-requests": "9"})
+    told = {name: value for name, value in (await dataplane.chat()).headers.multi_items() if name.startswith("x-ratelimit-")}
+    assert told == {"x-ratelimit-limit-tokens": "1000", "x-ratelimit-reset-tokens": "6m0s", "x-ratelimit-limit-requests": "9"}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,16 @@ def test_services_may_have_several_endpoints_of_any_kind() -> None:
     assert '"STRICT_DNS"' in render_bootstrap(BootstrapParams(**{**PARAMS, "extauth": ("extauth.ias.svc:9001",)}))
 
 
+def test_a_shadow_gateway_only_watches() -> None:
+    rendered = render_bootstrap(BootstrapParams(**PARAMS, metering="shadow"))
+    assert "observability_mode: true" in rendered
+    assert "failure_mode_allow: true" in rendered
+    assert "allow_mode_override: false" in rendered
+    assert '"response_body_mode": "STREAMED"' in rendered
+    authorization = rendered[rendered.index("ext_authz.v3.ExtAuthz") : rendered.index("ext_proc.v3.ExternalProcessor")]
+    assert "failure_mode_allow: false" in authorization
+
+
 def test_an_access_log_is_written_only_when_asked_for_and_holds_no_credential() -> None:
     assert "FileAccessLog" not in render_bootstrap(BootstrapParams(**PARAMS))
     rendered = render_bootstrap(BootstrapParams(**PARAMS, access_log_path="/dev/stdout"))
@@ -64,10 +74,17 @@ def test_every_reply_of_envoy_has_a_body_and_a_code_of_the_catalogue() -> None:
     codes = {(error.status, error.code) for error in _catalogue()}
     for mapper in mappers:
         if body := mapper.get("body_format_override"):
-            assert body["json_format"]["error"].keys() == {"message", "type", "param", "code"}
+            anthropic = body["json_format"].get("type") == "error"
+            assert body["json_format"]["error"].keys() == {"message", "type", "code"} | (set() if anthropic else {"param"})
             assert (mapper["status_code"], body["json_format"]["error"]["code"]) in codes
     mapped = {int(value) for value in re.findall(r'"op": "EQ", "value": {"default_value": (\d+)', json.dumps(mappers))}
     assert mapped >= STATUSES_OF_ENVOY
+
+
+def test_every_reply_has_anthropics_shape_on_the_messages_api_and_openais_elsewhere() -> None:
+    bodies = [mapper["body_format_override"]["json_format"] for mapper in local_reply_mappers(1000) if "body_format_override" in mapper]
+    assert [body.get("type") for body in bodies] == ["error", None] * (len(bodies) // 2)
+    assert [body["error"]["code"] for body in bodies[::2]] == [body["error"]["code"] for body in bodies[1::2]]
 
 
 def test_bodies_print_nothing_of_envoy_but_the_request_itself() -> None:

@@ -23,6 +23,8 @@ ARGUMENTS: dict[str, object] = {
     "retry_after_ms": 1_500,
     "headers": (("x-ratelimit-limit-requests", "60"),),
     "what": "The admission store",
+    "budget_name": "monthly token budget of the organization",
+    "reset_ms": 864_000_001,
 }
 MAKERS = {name: maker for name, maker in inspect.getmembers(errors, inspect.isfunction) if maker.__module__ == errors.__name__ and name[0] != "_"}
 
@@ -76,6 +78,22 @@ def test_a_second_is_one_second() -> None:
     assert "Try again in 2 seconds." in errors.rate_limited("requests", "x", 1500).message
 
 
+@pytest.mark.parametrize(
+    ("reset_ms", "seconds", "said"),
+    [
+        (0, "1", "1 second,"),
+        (90_000, "90", "90 seconds,"),
+        (120_000, "120", "2 minutes,"),
+        (7_199_001, "7200", "2 hours,"),
+        (2_678_400_000, "2678400", "31 days,"),
+    ],
+)
+def test_a_spent_budget_says_when_it_begins_anew(reset_ms: int, seconds: str, said: str) -> None:
+    error = errors.insufficient_quota("monthly token budget of the user", reset_ms)
+    assert dict(error.headers) == {"retry-after": seconds, "x-should-retry": "false"}
+    assert f"begins anew in {said}" in error.message
+
+
 def test_no_retry_is_invited_where_none_can_succeed() -> None:
     headers = dict(errors.too_large_for_limit("tokens", "x").headers)
     assert headers["x-should-retry"] == "false"
@@ -90,3 +108,26 @@ def test_an_error_can_be_raised_and_names_itself() -> None:
     with pytest.raises(ApiError) as raised:
         raise errors.invalid_api_key()
     assert raised.value.code == "invalid_api_key"
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_messages_api_has_anthropics_shape(name: str) -> None:
+    error = example(name)
+    body = json.loads(error.body("/v1/messages"))
+    assert body == {"type": "error", "error": {"type": error.anthropic_type, "message": error.message, "code": error.code}}
+    assert error.body("/v1/chat/completions") == error.openai_body()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (errors.invalid_api_key(), "authentication_error"),
+        (errors.model_not_found("m"), "not_found_error"),
+        (errors.rate_limited("tokens", "x", 1), "rate_limit_error"),
+        (errors.invalid_request("x"), "invalid_request_error"),
+        (errors.service_unavailable("x"), "api_error"),
+        (errors.upstream_timeout(), "timeout_error"),
+    ],
+)
+def test_anthropics_names(error: ApiError, kind: str) -> None:
+    assert error.anthropic_type == kind
