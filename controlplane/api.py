@@ -14,14 +14,16 @@ from controlplane import errors
 from controlplane.accounts.router import router as accounts
 from controlplane.audit.router import router as audit
 from controlplane.backends.router import router as backends
+from controlplane.budgets.router import router as budgets
 from controlplane.keys.router import router as keys
+from controlplane.limits.router import router as limits
 from controlplane.middleware import Edge
 from controlplane.orgs.router import router as orgs
 from controlplane.publishing.router import router as publishing
 from controlplane.runtime import Runtime, RuntimeNow
 from controlplane.usage.router import router as usage
 
-ROUTERS: tuple[APIRouter, ...] = (accounts, orgs, keys, audit, backends, publishing, usage)
+ROUTERS: tuple[APIRouter, ...] = (accounts, orgs, keys, limits, budgets, audit, backends, publishing, usage)
 """Every domain's router; each is mounted below `/api`."""
 
 _READY_TIMEOUT_S = 2

@@ -20,6 +20,7 @@ from controlplane.accounts.tokens import Tokens
 from controlplane.audit.rules import Attempt
 from controlplane.backends.prober_http import HttpProber
 from controlplane.backends.service import probe_forever
+from controlplane.budgets.counters_valkey import open_counters
 from controlplane.gateway.file_xds import FileXdsGateway
 from controlplane.gateway.ports import Gateway
 from controlplane.http_protocol import DeadlineProtocol
@@ -46,17 +47,19 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
         {version: bytes.fromhex(secret.get_secret_value()) for version, secret in settings.peppers.items()}, settings.key_env, settings.keys_per_user
     )
     reconciler = Reconciler(engine, _gateway(settings))
-    runtime = Runtime(
-        engine=engine,
-        tokens=Tokens(settings.token_secret.get_secret_value(), timedelta(seconds=settings.token_lifetime_s)),
-        passwords=passwords,
-        throttle=Throttle(),
-        key_rules=key_rules,
-        prober=prober,
-        publisher=Publisher(reconciler, key_rules, settings.gateway_url),
-    )
     try:
-        yield api.build(runtime)
+        async with open_counters(settings.valkey_url.get_secret_value()) as counters:
+            runtime = Runtime(
+                engine=engine,
+                tokens=Tokens(settings.token_secret.get_secret_value(), timedelta(seconds=settings.token_lifetime_s)),
+                passwords=passwords,
+                throttle=Throttle(),
+                key_rules=key_rules,
+                prober=prober,
+                counters=counters,
+                publisher=Publisher(reconciler, key_rules, settings.gateway_url),
+            )
+            yield api.build(runtime)
     finally:
         passwords.close()
         await prober.close()

@@ -10,6 +10,7 @@ from controlplane.accounts.passwords import Passwords
 from controlplane.accounts.rules import Throttle
 from controlplane.accounts.tokens import Tokens
 from controlplane.backends.ports import Prober
+from controlplane.budgets.ports import BudgetCounters
 from controlplane.keys.rules import KeyRules
 
 if TYPE_CHECKING:  # it builds on authorization, which builds on this module
@@ -26,6 +27,7 @@ class Runtime:
     throttle: Throttle
     key_rules: KeyRules
     prober: Prober
+    counters: BudgetCounters
     publisher: "Publisher"
 
 

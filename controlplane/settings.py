@@ -44,6 +44,9 @@ class ApiSettings(DatabaseSettings):
     keys_per_user: int = Field(default=50, ge=1)
     """Keys that one user may have at once, revoked ones not counted."""
 
+    valkey_url: SecretStr = SecretStr("")
+    """Valkey of extauth, for what is spent and held of budgets: `redis://:password@host:port` or `unix://:password@/path`; empty: the ledger tells."""
+
     gateway_dir: Path | None = None
     """Folder of Envoy's file xDS that publishing writes; empty: this process configures no gateway."""
 

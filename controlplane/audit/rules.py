@@ -8,7 +8,13 @@ from typing import Any
 from uuid import UUID
 
 _SECRET_WORDS = ("password", "apikey", "token", "secret", "credential", "authorization", "pepper")
-_NOT_SECRET = frozenset({"tokensperhour", "tokensperminute", "maxtokens", "requireapikey"})
+_NOT_SECRET = frozenset(
+    {
+        *("tokens", "tokensperhour", "tokensperminute", "extratokens", "ceilingtokens", "outagetokens", "contexttokens", "maxtokens"),
+        "requireapikey",
+    }
+)
+"""Amounts of tokens, and a switch."""
 _MASK = "***"
 _MAX_STRING = 1000
 _MAX_ITEMS = 100

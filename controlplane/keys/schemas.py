@@ -1,29 +1,16 @@
 """JSON of keys."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints, field_validator, model_validator
 from sqlalchemy import Row
 
 from controlplane.api_model import ApiModel, ShortText
+from controlplane.limits.schemas import Limits, limits_of
 
 ModelPattern = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,199}$")]
-Limit = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
-
-
-class KeyRateLimiting(ApiModel):
-    """Limits of one key, beside those of the model."""
-
-    requests_per_minute: Limit | None = None
-    burst_limit: Limit | None = Field(default=None, description="Requests that may come at once; needs requestsPerMinute.")
-
-    @model_validator(mode="after")
-    def _a_burst_of_something(self) -> Self:
-        if self.burst_limit is not None and self.requests_per_minute is None:
-            raise ValueError("burstLimit needs requestsPerMinute")
-        return self
 
 
 class NewKeyBody(ApiModel):
@@ -32,7 +19,7 @@ class NewKeyBody(ApiModel):
     name: ShortText
     expires_at: AwareDatetime | None = None
     allowed_models: list[ModelPattern] = Field(default=[], max_length=100, description="Names or patterns with '*'; empty: all that the org may use.")
-    rate_limiting: KeyRateLimiting = KeyRateLimiting()
+    rate_limiting: Limits = Field(default=Limits(), description="Limits of the key, beside those of the user, the org and the model.")
 
     @field_validator("expires_at")
     @classmethod
@@ -59,7 +46,7 @@ class KeyView(ApiModel):
     hint: str | None = Field(description="The beginning of the key, to tell keys apart.")
     expires_at: datetime | None
     allowed_models: list[str]
-    rate_limiting: KeyRateLimiting
+    rate_limiting: Limits
     publication_id: UUID | None
     last_used_at: datetime | None
     created_at: datetime
@@ -69,8 +56,7 @@ class KeyView(ApiModel):
     def _of_row(cls, row: Any) -> Any:
         if not isinstance(row, Row):
             return row
-        limits = {"requests_per_minute": row.requests_per_minute, "burst_limit": row.burst_limit}
-        return {name: getattr(row, name) for name in cls.model_fields if name in row._fields} | {"rate_limiting": limits}
+        return {name: getattr(row, name) for name in cls.model_fields if name in row._fields} | {"rate_limiting": limits_of(row)}
 
 
 class NewKeyView(KeyView):

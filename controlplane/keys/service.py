@@ -1,7 +1,7 @@
 """What happens to keys."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -29,8 +29,8 @@ class NewKey:
     name: str
     expires_at: datetime | None = None
     allowed_models: Sequence[str] = ()
-    requests_per_minute: int | None = None
-    burst_limit: int | None = None
+    limits: Mapping[str, object] = field(default_factory=dict)
+    """By column; none by default."""
     publication_id: UUID | None = None
     created_by: UUID | None = None
 
@@ -46,10 +46,9 @@ async def create_key(uow: UnitOfWork, org_id: UUID, user_id: UUID, wish: NewKey,
         "name": wish.name,
         "expires_at": wish.expires_at,
         "allowed_models": list(wish.allowed_models),
-        "requests_per_minute": wish.requests_per_minute,
-        "burst_limit": wish.burst_limit,
         "publication_id": wish.publication_id,
         "created_by": wish.created_by,
+        **wish.limits,
     }
     credential = {
         "credential_id": api_key.credential_id,
@@ -85,8 +84,7 @@ async def create_own(access: Access, body: NewKeyBody, rules: KeyRules) -> NewKe
     await AccountRepository(access.uow, access.reach).lock(access.user_id)
     if await repository.count_of(access.user_id) >= rules.per_user:
         raise Problem(409, "too_many_keys", f"You have {rules.per_user} keys, which is the limit: revoke one first.")
-    limits = body.rate_limiting
-    wish = NewKey(body.name, body.expires_at, body.allowed_models, limits.requests_per_minute, limits.burst_limit, created_by=access.user_id)
+    wish = NewKey(body.name, body.expires_at, body.allowed_models, body.rate_limiting.model_dump(), created_by=access.user_id)
     key_id, api_key = await create_key(access.uow, org_id, access.user_id, wish, rules)
     access.uow.audit(key_id=str(key_id))
     return NewKeyView(**KeyView.model_validate(await find(access, key_id)).model_dump(), api_key=api_key.text)

@@ -1,12 +1,11 @@
 """Routes of publishing; paths and bodies are those of seed 002."""
 
-import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from controlplane.authorization import Access, require
-from controlplane.errors import Problem
+from controlplane.etag import IfMatch, etag, expected_version
 from controlplane.pagination import Page, fetch_rows
 from controlplane.publishing import rules, service
 from controlplane.publishing.schemas import Change, NewPublicationView, PublicationQuery, PublicationView, Publish
@@ -16,7 +15,6 @@ from ias.roles import Permission
 
 router = APIRouter(tags=["publishing"])
 ModelManager = Annotated[Access, require(Permission.MODELS_MANAGE)]
-IfMatch = Annotated[str | None, Header(description="the ETag of the version that was read; another one by now: 412")]
 
 
 @router.post("/models/{name}/publish", name="model.publish", status_code=201)
@@ -24,7 +22,7 @@ async def publish(name: str, body: Publish, access: ModelManager, runtime: Runti
     """Publish a model (System Admin). It is live when this answers; its key is in this answer only."""
     view = await service.publish(runtime.publisher, access, name, body.config)
     response.headers["location"] = f"/api/models/{name}/publish"
-    response.headers["etag"] = _etag(view)
+    response.headers["etag"] = etag(view.version)
     return view
 
 
@@ -32,15 +30,15 @@ async def publish(name: str, body: Publish, access: ModelManager, runtime: Runti
 async def get(name: str, access: ModelManager, runtime: RuntimeNow, response: Response) -> PublicationView:
     """Show a published model with its use."""
     view = await service.get(runtime.publisher, access, name)
-    response.headers["etag"] = _etag(view)
+    response.headers["etag"] = etag(view.version)
     return view
 
 
 @router.put("/models/{name}/publish", name="model.update")
 async def change(name: str, body: Change, access: ModelManager, runtime: RuntimeNow, response: Response, if_match: IfMatch = None) -> PublicationView:
     """Change what is given of a published model's configuration (System Admin); the rest stays."""
-    view = await service.change(runtime.publisher, access, name, body.config, _version(if_match))
-    response.headers["etag"] = _etag(view)
+    view = await service.change(runtime.publisher, access, name, body.config, expected_version(if_match))
+    response.headers["etag"] = etag(view.version)
     return view
 
 
@@ -66,15 +64,3 @@ async def list_published(
 async def refuse_name(name: str, access: ModelManager) -> None:
     """Say what is wrong with a name that holds a slash."""
     rules.check_name(name)
-
-
-def _etag(view: PublicationView) -> str:
-    return f'"{view.version}"'
-
-
-def _version(if_match: str | None) -> int | None:
-    if if_match is None or if_match.strip() == "*":
-        return None
-    if (match := re.fullmatch(r'"(\d{1,9})"', if_match.strip())) is None:
-        raise Problem(412, "version_conflict", "If-Match must be an ETag that this API gave out.")
-    return int(match[1])

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from controlplane.backends.rules import Health
 from controlplane.errors import Problem
+from controlplane.limits.rules import conflict, hold_conflict
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
@@ -53,10 +55,12 @@ def check_kind(model_type: str | None, require_api_key: bool) -> None:
         raise Problem(422, "API_KEY_REQUIRED", "An OpenAI model is never published without API keys: leave requireApiKey out, or set true.")
 
 
-def check_limits(limits: Mapping[str, int | None]) -> None:
-    """Raise Problem for limits that make no sense together."""
-    if limits["burst_limit"] is not None and limits["requests_per_minute"] is None:
-        raise Problem(422, "invalid_request", "rateLimiting: burstLimit needs requestsPerMinute.")
+def check_limits(values: Mapping[str, Any]) -> None:
+    """Raise Problem for limits, or sizes of requests, that make no sense together."""
+    if (reason := conflict(values)) is not None:
+        raise Problem(422, "invalid_request", f"rateLimiting: {reason}.")
+    if (reason := hold_conflict(values["context_tokens"], values["output_cap"])) is not None:
+        raise Problem(422, "invalid_request", f"{reason}.")
 
 
 def default_path(name: str) -> str:

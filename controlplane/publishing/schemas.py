@@ -7,9 +7,11 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from controlplane.api_model import ApiModel, ShortText
+from controlplane.limits.rules import MAX_TOKENS
+from controlplane.limits.schemas import LimitValues
 from controlplane.pagination import PageQuery
+from ias.context import AdmissionMode
 
-_MAX_INT32 = 2**31 - 1
 _MAX_TENANTS = 1_000
 
 
@@ -19,7 +21,7 @@ def _no_dot_segments(path: str) -> str:
     return path
 
 
-Limit = Annotated[int, Field(ge=1, le=_MAX_INT32, strict=True)]
+Size = Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True)]
 HostName = Annotated[
     str,
     StringConstraints(
@@ -31,13 +33,10 @@ UpstreamModel = Annotated[str, StringConstraints(strip_whitespace=True, min_leng
 Tenants = Annotated[list[ShortText], Field(min_length=1, max_length=_MAX_TENANTS)]
 
 
-class RateLimiting(ApiModel):
-    """Limits of each tenant that uses the publication; null: none."""
+class RateLimiting(LimitValues):
+    """Limits of each tenant that uses the publication, null: none; and how tokens are held in token limits and budgets."""
 
-    requests_per_minute: Limit | None = None
-    requests_per_hour: Limit | None = None
-    tokens_per_hour: Annotated[int, Field(ge=1, le=2**53 - 1, strict=True)] | None = None
-    burst_limit: Limit | None = Field(default=None, description="requests that may come at once")
+    admission_mode: AdmissionMode = Field(default=AdmissionMode.BALANCED, description="unless the org has its own")
 
 
 class Authentication(ApiModel):
@@ -56,6 +55,11 @@ class PublishConfig(ApiModel):
     external_path: PathPrefix | None = None
     backend: ShortText | None = Field(default=None, description="name or id of a registered backend; by default the one that serves the model")
     upstream_model: UpstreamModel | None = Field(default=None, description="the backend's own name of the model; by default the published one")
+    context_tokens: Size | None = Field(default=None, description="prompt and output together that the engine takes at most; null: unknown")
+    output_cap: Size | None = Field(
+        default=None, description="output tokens of a request that says none, as far as its hold needs them; null: the default"
+    )
+    continuous_usage: bool = Field(default=False, description="the engine understands stream_options.continuous_usage_stats, as vLLM does")
     rate_limiting: RateLimiting = RateLimiting()
     authentication: Authentication = Authentication()
 
@@ -75,6 +79,9 @@ class ConfigChange(ApiModel):
     external_path: PathPrefix | None = None
     backend: ShortText | None = None
     upstream_model: UpstreamModel | None = None
+    context_tokens: Size | None = None
+    output_cap: Size | None = None
+    continuous_usage: bool = False
     rate_limiting: RateLimiting | None = None
     authentication: Authentication | None = None
 
@@ -115,6 +122,9 @@ class PublicationView(ApiModel):
     backend: str
     backend_health: str
     upstream_model: str
+    context_tokens: int | None
+    output_cap: int | None
+    continuous_usage: bool
     rate_limiting: RateLimiting
     authentication: AuthenticationView
     api_key_hint: str | None

@@ -11,6 +11,7 @@ from controlplane.accounts.service import service_identity
 from controlplane.authorization import Access
 from controlplane.backends.rules import Health
 from controlplane.errors import Problem
+from controlplane.etag import check_version
 from controlplane.gateway.ports import GatewayRejected, GatewayUnreachable
 from controlplane.ids import new_id
 from controlplane.keys.repository import KeyRepository
@@ -26,6 +27,9 @@ from ias.gateway_views import ChangeKind
 
 ROUTE_STAYS_SECONDS = 1.0
 """After a model was unpublished: twice the interval at which extauth polls, so that no admitted request loses its route."""
+
+_SIZES = ("context_tokens", "output_cap", "continuous_usage")
+"""What a configuration says about the engine's requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,8 @@ async def _prepare(publisher: Publisher, access: Access, name: str, config: Publ
     repository = PublicationRepository(access.uow, access.reach)
     if await repository.lock(name) is not None:
         raise rules.already_published(name)
-    rules.check_limits(config.rate_limiting.model_dump())
+    held = config.rate_limiting.model_dump() | config.model_dump(include=set(_SIZES))
+    rules.check_limits(held)
     org_id, tenant_ids = await _tenants(repository, config.tenant_id, config.authentication.allowed_tenants)
     upstream_model = config.upstream_model or name
     backend = rules.choose_backend(_candidates(await repository.candidates(config.backend, upstream_model)), config.backend, upstream_model)
@@ -78,7 +83,7 @@ async def _prepare(publisher: Publisher, access: Access, name: str, config: Publ
         "external_path": config.external_path or rules.default_path(name),
         "upstream_model": upstream_model,
         "backend_id": backend.backend_id,
-        **config.rate_limiting.model_dump(),
+        **held,
     }
     await repository.add(values, tenant_ids)
     wish = NewKey(f"publication {name}"[:100], allowed_models=[name], publication_id=publication_id, created_by=access.user_id)
@@ -119,8 +124,7 @@ async def change(publisher: Publisher, access: Access, name: str, wanted: Config
         current = await repository.lock(name)
         if current is None or current.status != "published":
             raise rules.not_published(name)
-        if if_version not in (None, current.version):
-            raise Problem(412, "version_conflict", f"The publication has version {current.version} by now: read it again, then change it.")
+        check_version(if_version, current.version, "publication")
         values = await _changed_values(repository, current, wanted)
         await repository.change(current.id, values)
         access.uow.changed(ChangeKind.PUBLICATION, current.id)
@@ -151,9 +155,10 @@ async def _changed_values(repository: PublicationRepository, current: Row[Any], 
         values["public_hostname"] = wanted.public_hostname
     if "external_path" in given:
         values["external_path"] = wanted.external_path or rules.default_path(current.model)
+    values |= wanted.model_dump(include=given & set(_SIZES))
     if wanted.rate_limiting is not None:
         values |= wanted.rate_limiting.model_dump(exclude_unset=True)
-        rules.check_limits({**{name: getattr(current, name) for name in RateLimiting.model_fields}, **values})
+    rules.check_limits({**{name: getattr(current, name) for name in (*RateLimiting.model_fields, *_SIZES)}, **values})
     if given & {"backend", "upstream_model"}:
         named = wanted.backend if "backend" in given else str(current.backend_id)
         upstream_model = wanted.upstream_model or (current.model if "upstream_model" in given else current.upstream_model)

@@ -96,7 +96,7 @@ CREATE TABLE budget_alerts (
 """
 
 MAX_TOKENS_PER_HOUR = 2_500_000_000
-"""A token bucket holds `tokens * period` below 2^53; the version before took more."""
+"""A token bucket holds `tokens * period` below 2^53. The version before took more, and may go on to for a while."""
 
 
 def _limits(alias: str, budgets: bool) -> str:
@@ -196,6 +196,7 @@ $$
 
 STATEMENTS = (
     *(_add_limits(table) for table in LIMITED),
+    f"UPDATE publications SET tokens_per_hour = {MAX_TOKENS_PER_HOUR} WHERE tokens_per_hour > {MAX_TOKENS_PER_HOUR}",
     ORGS,
     PUBLICATIONS,
     "CREATE SEQUENCE budget_versions",

@@ -1,6 +1,7 @@
 """What the data plane reads is what its structs say, and what was spent is the ledger's sum."""
 
 import json
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,11 @@ import pytest
 from sqlalchemy import insert, update
 
 from controlplane.ids import new_id
-from controlplane.schema import budgets, keys, ledger, orgs, publications, users
+from controlplane.schema import budgets, keys, orgs, publications, users
 from controlplane.unit_of_work import unit_of_work
 from ias.context import AdmissionMode
 from ias.gateway_views import CREDENTIALS, PUBLICATIONS, SPENT, Budget, Credential, Publication, ScopeLimits
+from tests.component.controlplane.ledger_rows import used, write
 from tests.component.controlplane.world import World
 
 OCTOBER = datetime(2026, 10, 1, tzinfo=UTC)
@@ -122,48 +124,46 @@ async def test_the_views_of_the_version_before_see_what_is_set_now(world: World)
     assert await world.rows("SELECT * FROM gateway_publications_v1") == []
 
 
-def used(org_id: UUID, user_id: UUID, key_id: UUID, at: datetime, tokens: tuple[int, int]) -> dict[str, object]:
-    ids = {"event_id": new_id(), "epoch": 0, "org_id": org_id, "user_id": user_id, "key_id": key_id, "publication_id": new_id()}
-    what = {"model": "m", "upstream_model": "m", "endpoint": "chat_completions", "stream": False, "outcome": "complete", "http_status": 200}
-    counted = {
-        "input_tokens": tokens[0],
-        "output_tokens": tokens[1],
-        "cached_input_tokens": 1_000,
-        "reasoning_tokens": 1_000,
-        "usage_source": "reported",
-    }
-    times = {"admitted_at": at, "ended_at": at, "held_tokens": 0, "duration_ms": 1}
-    return {**ids, **what, **counted, **times, "request_id": "r", "tags": {}}
+SPENT_OF = f"SELECT {SPENT}($1, $2, $3, $4)"
 
 
-async def test_spent_is_the_sum_of_the_scope_from_inclusive_until_exclusive(world: World, database_url: str) -> None:
+async def test_spent_is_the_sum_of_the_scope_from_inclusive_until_exclusive(database_url: str) -> None:
     org, user, key, other = new_id(), new_id(), new_id(), new_id()
     november, tick = OCTOBER + timedelta(days=31), timedelta(milliseconds=1)
-    rows = [
-        used(org, user, key, OCTOBER - tick, (1_000_000, 0)),
-        used(org, user, key, OCTOBER, (1, 2)),
-        used(org, user, other, OCTOBER + timedelta(days=3), (10, 20)),
-        used(org, other, other, november - tick, (100, 200)),
-        used(org, user, key, november, (1_000_000, 0)),
-        used(other, user, key, OCTOBER, (1_000_000, 0)),
-    ]
-    await change(world, insert(ledger).values(rows))
+    await write(
+        database_url,
+        used(OCTOBER - tick, 1_000_000, org, user, key),
+        used(OCTOBER, 3, org, user, key),
+        used(OCTOBER + timedelta(days=3), 30, org, user, other),
+        used(november - tick, 300, org, other, other),
+        used(november, 1_000_000, org, user, key),
+        used(OCTOBER, 1_000_000, other, user, key),
+    )
     connection = await asyncpg.connect(database_url)
     try:
-        sums = {
-            scope: await connection.fetchval(f"SELECT {SPENT}($1, $2, $3, $4)", org, scope, OCTOBER, november)
-            for scope in ("org", f"user:{user}", f"key:{key}", f"key:{new_id()}")
-        }
-        assert list(sums.values()) == [333, 33, 3, 0]
-        for scope in ("", "pub:x", "user:x"):
+        sums = [
+            await connection.fetchval(SPENT_OF, org, scope, OCTOBER, november) for scope in ("org", f"user:{user}", f"key:{key}", f"key:{new_id()}")
+        ]
+        assert sums == [333, 33, 3, 0]
+        for scope in ("", "pub:x", "user:x", "org:x"):
             with pytest.raises(asyncpg.DataError):
-                await connection.fetchval(f"SELECT {SPENT}($1, $2, $3, $4)", org, scope, OCTOBER, november)
+                await connection.fetchval(SPENT_OF, org, scope, OCTOBER, november)
     finally:
         await connection.close()
 
 
-async def test_a_sum_beyond_what_a_counter_holds_is_the_largest_that_it_does(world: World) -> None:
-    org, largest = new_id(), 2**53 - 1
-    await change(world, insert(ledger).values([used(org, org, org, OCTOBER, (largest, largest)) for _ in range(3)]))
-    (row,) = await world.rows(f"SELECT {SPENT}(:org, 'org', :since, :until) AS spent", org=org, since=OCTOBER, until=OCTOBER + timedelta(days=1))
-    assert row.spent == largest
+async def test_spent_is_exact_wherever_the_period_begins_and_ends(database_url: str) -> None:
+    """Against the ledger alone: between moments at, before and behind every edge of the rollups."""
+    org, chance = new_id(), random.Random(5)
+    edges = [OCTOBER + timedelta(minutes=minutes) for minutes in (0, 15, 30, 1_440, 1_455, 2_880, 4_320)]
+    moments = [edge + timedelta(milliseconds=ms) for edge in edges for ms in (-1, 0, 1, 123_456)]
+    await write(database_url, *(used(moment, 1 << n, org) for n, moment in enumerate(moments)))
+    connection = await asyncpg.connect(database_url)
+    plain = "SELECT coalesce(sum(input_tokens + output_tokens), 0)::bigint FROM ledger WHERE org_id = $1 AND admitted_at >= $2 AND admitted_at < $3"
+    try:
+        for _ in range(150):
+            begin, end = sorted(chance.choices(moments, k=2))
+            expected = await connection.fetchval(plain, org, begin, end)
+            assert await connection.fetchval(SPENT_OF, org, "org", begin, end) == expected, (begin, end)
+    finally:
+        await connection.close()

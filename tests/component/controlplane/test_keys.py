@@ -105,7 +105,7 @@ async def test_a_user_has_a_limited_number_of_keys_and_revoked_ones_do_not_count
         ({"name": "x", "expiresAt": "2099-01-01T00:00:00"}, "expiresAt"),
         ({"name": "x", "expiresAt": "9999-12-31T23:59:59-14:00"}, "expiresAt"),
         ({"name": "x", "allowedModels": ["a b"]}, "allowedModels.0"),
-        ({"name": "x", "rateLimiting": {"requestsPerMinute": 0}}, "rateLimiting.requestsPerMinute"),
+        ({"name": "x", "rateLimiting": {"requestsPerMinute": -1}}, "rateLimiting.requestsPerMinute"),
         ({"name": "x", "rateLimiting": {"burstLimit": 1}}, "rateLimiting"),
         ({"name": "x", "expires_in": 5}, "expires_in"),
     ],

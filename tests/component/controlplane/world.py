@@ -31,7 +31,8 @@ class Person:
     async def call(self, method: str, path: str, body: object = None, **options: Any) -> httpx2.Response:
         if body is not None:
             options["json"] = body
-        return await self._http.request(method, f"/api{path}", headers=self.headers, **options)
+        headers = {**self.headers, **options.pop("headers", {})}
+        return await self._http.request(method, f"/api{path}", headers=headers, **options)
 
     async def ok(self, method: str, path: str, body: object = None) -> Any:
         response = await self.call(method, path, body)

@@ -37,8 +37,15 @@ def test_only_openai_models_with_keys_are_published() -> None:
 
 
 def test_a_burst_needs_a_rate() -> None:
-    check_limits({"burst_limit": 5, "requests_per_minute": 10})
-    assert code(check_limits, {"burst_limit": 5, "requests_per_minute": None}) == "invalid_request"
+    values = {"burst_limit": 5, "requests_per_minute": 10, "context_tokens": None, "output_cap": 100}
+    check_limits(values)
+    assert code(check_limits, values | {"requests_per_minute": None}) == "invalid_request"
+
+
+def test_an_output_fits_into_the_context() -> None:
+    values = {"burst_limit": None, "requests_per_minute": None, "context_tokens": 100, "output_cap": 100}
+    check_limits(values)
+    assert code(check_limits, values | {"output_cap": 101}) == "invalid_request"
 
 
 def test_the_one_engine_that_serves_the_model_is_found() -> None:

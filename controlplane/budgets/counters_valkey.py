@@ -1,0 +1,20 @@
+"""The counters in Valkey: the admission store itself. The only module of the control plane that knows it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from controlplane.budgets.ports import BudgetCounters, NoCounters
+from ratelimit.store_valkey import connect
+
+
+@asynccontextmanager
+async def open_counters(url: str) -> AsyncIterator[BudgetCounters]:
+    """Give the counters of a Valkey, which need not be there yet; an empty URL: there are none."""
+    if not url:
+        yield NoCounters()
+        return
+    store = connect(url)
+    try:
+        yield store
+    finally:
+        await store.aclose()
