@@ -2,12 +2,20 @@
 
 import asyncio
 import signal
-import time
+import uuid
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
-from extauth.grpc_service import CheckService, Policy
+from extauth.admission import Admissions
+from extauth.decision import Policy
+from extauth.grpc_service import CheckService
+from extauth.learned import LearnedValues
+from extauth.ledger_postgres import PostgresBudgetLedger
 from extauth.lookup import CredentialLookup
+from extauth.replicas import Replicas
+from extauth.replicas_valkey import ValkeyReplicaRegister
+from extauth.seeding import BudgetSeeder
 from extauth.settings import ExtauthSettings
 from extauth.snapshot import Snapshot
 from extauth.store_postgres import PostgresGatewayReader
@@ -16,8 +24,6 @@ from ias import logs, telemetry
 from ias.transport import ListenOptions, UnaryMethod, new_server
 from protos import CHECK
 from ratelimit import store_valkey
-from ratelimit.store_memory import MemoryAdmissionStore
-from ratelimit.store_valkey import ValkeyAdmissionStore
 
 log = logs.get(__name__)
 _SERVICE = CHECK.removeprefix("/").partition("/")[0]
@@ -32,27 +38,32 @@ async def run(settings: ExtauthSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if (port := telemetry.expose(settings.metrics_address)) is not None:
         log.info("metrics", port=port)
-    reader = await PostgresGatewayReader.open(settings.database_url.get_secret_value(), settings.database_timeout_ms / 1000)
-    store = store_valkey.connect(settings.valkey_url.get_secret_value(), settings.store_timeout_ms, settings.claim_timeout_ms)
-    try:
-        await _serve(settings, reader, store, stop)
-    finally:
-        await store.aclose()
-        await reader.aclose()
+    database, valkey = settings.database_url.get_secret_value(), settings.valkey_url.get_secret_value()
+    async with AsyncExitStack() as closing:
+        reader = await PostgresGatewayReader.open(database, settings.database_timeout_ms / 1000)
+        closing.push_async_callback(reader.aclose)
+        ledger = await PostgresBudgetLedger.open(database, settings.database_timeout_ms / 1000)
+        closing.push_async_callback(ledger.aclose)
+        store = store_valkey.connect(valkey, settings.store_timeout_ms, settings.claim_timeout_ms)
+        closing.push_async_callback(store.aclose)
+        register = ValkeyReplicaRegister(valkey, str(uuid.uuid4()))
+        closing.push_async_callback(register.aclose)
+        replicas = Replicas(register, settings.replica_interval_ms / 1000)
+        beating = asyncio.ensure_future(replicas.run())
+        closing.callback(beating.cancel)
+        seeder = BudgetSeeder(ledger, store, settings.database_timeout_ms / 1000, settings.store_timeout_ms / 1000)
+        await _serve(settings, reader, Admissions(store, seeder, replicas, settings.store_timeout_ms), stop)
+        await seeder.finish()
 
 
-async def _serve(settings: ExtauthSettings, reader: PostgresGatewayReader, store: ValkeyAdmissionStore, stop: asyncio.Event) -> None:
+async def _serve(settings: ExtauthSettings, reader: PostgresGatewayReader, admissions: Admissions, stop: asyncio.Event) -> None:
     snapshot = Snapshot(settings.max_credentials, settings.max_credential_records, settings.max_state_age_s)
     watcher = ChangeWatcher(reader, snapshot, settings.max_credentials, settings.changes_interval_ms / 1000)
     if not await _unless_stopped(watcher.load_when_possible(), stop):
         return
-    service = CheckService(
-        snapshot,
-        CredentialLookup(reader, snapshot, settings.database_timeout_ms / 1000),
-        store,
-        MemoryAdmissionStore(lambda: time.time_ns() // 1_000_000),
-        Policy(settings.pepper_bytes(), settings.context_keys(), settings.max_body_bytes),
-    )
+    lookup = CredentialLookup(reader, snapshot, settings.database_timeout_ms / 1000)
+    policy = Policy(settings.pepper_bytes(), settings.context_keys(), settings.max_body_bytes, settings.default_output_cap, settings.top_up_tokens)
+    service = CheckService(snapshot, lookup, admissions, LearnedValues(settings.max_learned_values), policy)
     options = ListenOptions(settings.listen, max_message_bytes=settings.max_body_bytes + _PROTOBUF_ROOM, services=(_SERVICE,))
     server = new_server([UnaryMethod(CHECK, service.handle)], options, settings.transport)
     await server.start()

@@ -4,21 +4,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from extauth.access import find_model, list_models
 from extauth.credential import presented_key
+from extauth.estimate import estimate
+from extauth.hold import Plan, plan
+from extauth.learned import LearnedValues
 from extauth.operation import Operation, find_operation
 from extauth.publications import PublicationIndex
 from extauth.records import KnownCredential
 from extauth.request import parse_request
 from extauth.tags import parse_tags
+from ias import context as contexts
 from ias import headers as names
 from ias.apikeys import ApiKey
-from ias.context import RequestContext
+from ias.context import RequestContext, SigningKeys
+from ias.endpoints import Endpoint
 from ias.errors import invalid_api_key, invalid_request, request_too_large, service_unavailable, unsupported_encoding
-from ratelimit.ports import Limit
+from ratelimit.ports import Admission, Limit
 
 MAX_TARGET_LENGTH = 2_048
 MAX_REQUEST_ID_LENGTH = 128
+_USAGE_IS_OPTIONAL = frozenset({Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS})
+"""Streams of the other endpoints always end with their usage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +46,54 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator configured."""
+
+    peppers: Mapping[int, bytes]
+    signing_keys: SigningKeys
+    max_body_bytes: int
+    output_cap: int = 4_096
+    """Tokens of output to hold for, where neither the request nor the publication says how many."""
+    top_up_tokens: int = 256
+    """The step in which the hold of a stream grows."""
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
-    """The request may pass if its limits let it: the context to sign then, still without reservation."""
+    """The request may pass if its limits let it: the context to sign then, still without what admission decides."""
 
     context: RequestContext
     limits: tuple[Limit, ...]
+    plan: Plan
+    grace_tokens: int
+
+    def admission(self, entropy: int) -> Admission:
+        """What to ask the admission store."""
+        context = self.context
+        return Admission(
+            context.org_id,
+            entropy,
+            self.limits,
+            contexts.encode(context),
+            tokens=self.plan.hold,
+            user_id=context.user_id,
+            key_id=context.key_id,
+            publication_id=context.publication_id,
+        )
+
+    def admitted(self, reservation_id: str, held_tokens: int, in_store: bool, now_ms: int) -> RequestContext:
+        """The context to sign: `held_tokens` is what the store held."""
+        grant = self.plan.grant(held_tokens)
+        return msgspec.structs.replace(
+            self.context,
+            reservation_id=reservation_id,
+            signed_at_ms=now_ms,
+            in_store=in_store,
+            held_tokens=grant.held_tokens,
+            prompt_tokens=grant.prompt_tokens,
+            output_cap=grant.output_cap,
+            top_up_tokens=grant.top_up_tokens,
+        )
 
 
 def identify(incoming: Incoming) -> tuple[Operation, ApiKey]:
@@ -77,18 +129,29 @@ def answer_models(operation: Operation, known: KnownCredential, publications: Pu
 
 
 def decide(
-    incoming: Incoming, operation: Operation, known: KnownCredential, publications: PublicationIndex, max_body_bytes: int, now_ms: int
+    incoming: Incoming,
+    operation: Operation,
+    known: KnownCredential,
+    publications: PublicationIndex,
+    learned: LearnedValues,
+    policy: Policy,
+    now_ms: int,
 ) -> Passage:
-    """Steps 4 and 5 of an inference request: what is asked of which model, and whether this key may."""
+    """Steps 4 and 5 of an inference request: what is asked of which model, whether this key may, and what it will take."""
     if (encoding := incoming.headers.get("content-encoding", "identity").strip().lower()) != "identity":
         raise unsupported_encoding(encoding[:64])
-    if len(incoming.body) > max_body_bytes:
-        raise request_too_large(max_body_bytes)
+    if len(incoming.body) > policy.max_body_bytes:
+        raise request_too_large(policy.max_body_bytes)
     request = parse_request(incoming.body, operation.endpoint)
     header = incoming.headers.get(names.TAGS)
     tags = parse_tags(header) if header is not None else {}
     credential = known.credential
     published = find_model(publications, request.model, credential.org_id, credential.allowed_models)
+    publication = published.publication
+    mode = credential.admission_mode or publication.admission_mode
+    limits = known.limits_at(now_ms) + published.rules.at(now_ms)
+    experience = learned.of(credential.org_id, publication.publication_id)
+    estimated = estimate(request, operation.endpoint, publication.context_tokens, publication.output_cap or policy.output_cap, experience)
     context = RequestContext(
         reservation_id="",
         request_id=_bound_request_id(incoming),
@@ -97,15 +160,19 @@ def decide(
         org_id=credential.org_id,
         user_id=credential.user_id,
         key_id=credential.key_id,
-        publication_id=published.publication.publication_id,
+        publication_id=publication.publication_id,
         model=request.model,
-        upstream_model=published.publication.upstream_model,
+        upstream_model=publication.upstream_model,
         endpoint=operation.endpoint,
         stream=request.stream,
-        add_usage=request.stream and not request.include_usage,
+        add_usage=request.stream and not request.include_usage and operation.endpoint in _USAGE_IS_OPTIONAL,
         tags=tags,
+        mode=mode,
+        choices=request.choices,
+        body_bytes=0 if request.media else request.body_bytes,  # media would teach a wrong ratio of tokens to bytes
+        continuous_usage=publication.continuous_usage,
     )
-    return Passage(context, known.limits + published.limits)
+    return Passage(context, limits, plan(mode, estimated, limits, request.stream, policy.top_up_tokens), credential.outage_tokens)
 
 
 def _bound_request_id(incoming: Incoming) -> str:

@@ -7,55 +7,45 @@ ends without an answer, and whatever fails is a refusal: 503, never a pass.
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from google.protobuf.message import DecodeError
 
 from extauth import answer
-from extauth.decision import Incoming, Passage, answer_models, authenticate, decide, identify
+from extauth.admission import Admissions, Answer, Wanted
+from extauth.decision import Incoming, Passage, Policy, answer_models, authenticate, decide, identify
+from extauth.learned import LearnedValues
+from extauth.limits import setting_of
 from extauth.lookup import CredentialLookup
 from extauth.operation import Operation
 from extauth.ports import ReaderUnavailable
 from extauth.records import KnownCredential
+from extauth.refusal import refusal
 from extauth.snapshot import Snapshot
 from ias import context as contexts
 from ias import logs, telemetry
 from ias.apikeys import ApiKey
 from ias.endpoints import Endpoint
-from ias.errors import ApiError, invalid_api_key, rate_limited, service_unavailable, too_large_for_limit
+from ias.errors import ApiError, invalid_api_key, service_unavailable
 from ias.transport import Call, Status
 from protos.auth_pb2 import CheckRequest
-from ratelimit.bucket import NEVER
-from ratelimit.headers import request_headers, tightest
-from ratelimit.ports import Admission, AdmissionStore, Decision, StoreUnavailable
-from ratelimit.store_memory import MemoryAdmissionStore
+from ratelimit.headers import limit_headers
+from ratelimit.ports import Decision, Unseeded
 
 log = logs.get(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the operator configured."""
-
-    peppers: Mapping[int, bytes]
-    signing_keys: contexts.SigningKeys
-    max_body_bytes: int
-
-
 class CheckService:
-    """Decides by the snapshot; admits by the store, or by `local` while the store is away."""
+    """Decides by the snapshot, admits by `admissions`, and learns from what they answer."""
 
-    def __init__(self, snapshot: Snapshot, lookup: CredentialLookup, store: AdmissionStore, local: MemoryAdmissionStore, policy: Policy) -> None:
+    def __init__(self, snapshot: Snapshot, lookup: CredentialLookup, admissions: Admissions, learned: LearnedValues, policy: Policy) -> None:
         self._snapshot = snapshot
         self._lookup = lookup
-        self._store = store
-        self._local = local
+        self._admissions = admissions
+        self._learned = learned
         self._policy = policy
-        self._store_away = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, calls: Sequence[Call]) -> None:
@@ -93,7 +83,8 @@ class CheckService:
         if operation.endpoint is Endpoint.MODELS:
             check.reply(200, answer.respond(200, answer_models(operation, known, self._snapshot.publications)))
             return False
-        check.passage = decide(check.incoming, operation, known, self._snapshot.publications, self._policy.max_body_bytes, _wall_ms())
+        passage = decide(check.incoming, operation, known, self._snapshot.publications, self._learned, self._policy, _wall_ms())
+        check.wait_for(passage)
         return True
 
     async def _look_up(self, check: "_Check", operation: Operation, key: ApiKey) -> None:
@@ -106,38 +97,34 @@ class CheckService:
             await self._admit([check])
 
     async def _admit(self, checks: Sequence["_Check"]) -> None:
-        admissions = [_admission(check.passage) for check in checks if check.passage is not None]
+        for check, answered in zip(checks, await self._admissions.decide([check.wanted for check in checks]), strict=True):
+            if isinstance(answered, Answer) and answered.decision.unseeded:
+                self._start(self._admit_seeding(check, answered.decision.unseeded), [check])
+            else:
+                self._end(check, answered)
+
+    async def _admit_seeding(self, check: "_Check", counters: Sequence[Unseeded]) -> None:
+        self._end(check, await self._admissions.decide_seeding(check.wanted, counters))
+
+    def _end(self, check: "_Check", answered: Answer | ApiError) -> None:
         try:
-            decisions = await self._store.admit(admissions)
-            self._store_is(None)
-        except StoreUnavailable as error:
-            self._store_is(error)
-            telemetry.STORE_FALLBACKS.inc(len(admissions))
-            decisions = self._local.decide(admissions)
-        for check, decision in zip(checks, decisions, strict=True):
-            try:
-                self._pass(check, decision)
-            except Exception as error:
-                _refuse(check, error)
+            if isinstance(answered, ApiError):
+                raise answered
+            self._pass(check, answered.decision, answered.in_store)
+        except Exception as error:
+            _refuse(check, error)
 
-    def _store_is(self, away: StoreUnavailable | None) -> None:
-        """One line in the log when the store goes and one when it is back."""
-        if (away is not None) == self._store_away:
-            return
-        self._store_away = away is not None
-        if away is not None:
-            log.warning("Valkey does not answer: this process decides limits alone", reason=str(away))
-        else:
-            log.info("Valkey is back")
-
-    def _pass(self, check: "_Check", decision: Decision) -> None:
-        assert check.passage is not None
-        headers = request_headers(decision.states)
+    def _pass(self, check: "_Check", decision: Decision, in_store: bool) -> None:
+        passage = check.passage
+        context = passage.context
+        if decision.learned is not None:
+            self._learned.note(context.org_id, context.publication_id, decision.learned)
+        _count(decision)
         if decision.reservation_id is None:
-            raise _over_limit(decision, headers)
-        context = msgspec.structs.replace(check.passage.context, reservation_id=decision.reservation_id, signed_at_ms=_wall_ms())
+            raise refusal(decision.states, passage.plan.hold)
+        context = passage.admitted(decision.reservation_id, decision.held_tokens, in_store, _wall_ms())
         telemetry.ADMISSIONS.labels(context.endpoint).inc()
-        check.reply(200, answer.allow(contexts.sign(context, self._policy.signing_keys), context.model, headers))
+        check.reply(200, answer.allow(contexts.sign(context, self._policy.signing_keys), context.model, limit_headers(decision.states)))
 
     def _start(self, work: Coroutine[Any, Any, None], checks: Sequence["_Check"]) -> None:
         task = asyncio.ensure_future(self._answered(work, checks))
@@ -153,9 +140,11 @@ class CheckService:
 
 
 class _Check:
-    """One call on its way. `key`, `org_id` and `passage` are filled in as they become known."""
+    """One call on its way. `key`, `org_id`, `passage` and `wanted` are filled in as they become known."""
 
-    __slots__ = ("_call", "_started", "incoming", "key", "org_id", "passage")
+    __slots__ = ("_call", "_started", "incoming", "key", "org_id", "passage", "wanted")
+    passage: Passage
+    wanted: Wanted
 
     def __init__(self, call: Call, incoming: Incoming) -> None:
         self._call = call
@@ -163,7 +152,10 @@ class _Check:
         self.incoming = incoming
         self.key: ApiKey | None = None
         self.org_id: str | None = None
-        self.passage: Passage | None = None
+
+    def wait_for(self, passage: Passage) -> None:
+        self.passage = passage
+        self.wanted = Wanted(passage.admission(secrets.randbits(80)), passage.grace_tokens)
 
     def reply(self, status: int, message: bytes) -> None:
         self._call.reply(message)
@@ -208,15 +200,12 @@ def _refusal(error: ApiError) -> bytes:
         return answer.refuse(service_unavailable("Authorization"))
 
 
-def _admission(passage: Passage) -> Admission:
-    return Admission(passage.context.org_id, secrets.randbits(80), passage.limits, contexts.encode(passage.context))
-
-
-def _over_limit(decision: Decision, headers: tuple[tuple[str, str], ...]) -> ApiError:
-    state = tightest(decision.states)
-    if state.retry_ms == NEVER:
-        return too_large_for_limit("requests", state.limit.name)
-    return rate_limited("requests", state.limit.name, state.retry_ms, headers)
+def _count(decision: Decision) -> None:
+    """Count which limits refused, and which would have if they were not only tried out."""
+    for state in decision.states:
+        if state.retry_ms:
+            counter = telemetry.WOULD_REFUSE if state.limit.dry_run else telemetry.LIMIT_REFUSALS
+            counter.labels(*setting_of(state.limit)).inc()
 
 
 def _wall_ms() -> int:

@@ -22,6 +22,8 @@ _ALLOWED = {
     ("POST", "/v1/chat/completions"): Operation(Endpoint.CHAT_COMPLETIONS),
     ("POST", "/v1/completions"): Operation(Endpoint.COMPLETIONS),
     ("POST", "/v1/embeddings"): Operation(Endpoint.EMBEDDINGS),
+    ("POST", "/v1/responses"): Operation(Endpoint.RESPONSES),
+    ("POST", "/v1/messages"): Operation(Endpoint.MESSAGES),
     ("GET", _MODELS): Operation(Endpoint.MODELS),
 }
 

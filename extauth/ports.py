@@ -1,10 +1,11 @@
-"""What extauth needs from the truth: a reader of the four relations in `ias.gateway_views`."""
+"""What extauth needs from others: the truth as `ias.gateway_views` shows it, and a register of replicas."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from ias.gateway_views import Credential, Publication
+from ratelimit.ports import BudgetKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,17 @@ class GatewayReader(Protocol):
 
     async def publications(self, publication_ids: Sequence[str] | None = None) -> list[Publication]:
         """Those of the named publications that are published; without names, all."""
+
+
+class BudgetLedger(Protocol):
+    """What was spent, as far as the ledger knows."""
+
+    async def spent(self, budget: BudgetKey, until_ms: int) -> int:
+        """Tokens of requests admitted from the budget's start until before `until_ms`; raise ReaderUnavailable."""
+
+
+class ReplicaRegister(Protocol):
+    """Where the replicas of extauth see each other."""
+
+    async def beat(self, live_ms: int) -> tuple[int, int]:
+        """Be seen as live for `live_ms`; return the register's time in ms and how many are live, or raise StoreUnavailable."""

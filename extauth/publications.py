@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from extauth.limits import publication_limits
+from extauth.limits import Rules, publication_rules
 from ias.gateway_views import Publication
-from ratelimit.ports import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +15,7 @@ class Published:
 
     publication: Publication
     org_ids: frozenset[str]
-    limits: tuple[Limit, ...]
+    rules: Rules
     listing: bytes
     """OpenAI's model object, JSON."""
 
@@ -24,7 +23,8 @@ class Published:
     def of(cls, publication: Publication) -> "Published":
         """Prepare a publication."""
         listing = {"id": publication.model, "object": "model", "created": int(publication.created_at.timestamp()), "owned_by": "ias"}
-        return cls(publication, frozenset(publication.allowed_org_ids), publication_limits(publication), msgspec.json.encode(listing))
+        rules = publication_rules(publication.publication_id, publication.model, publication.limits)
+        return cls(publication, frozenset(publication.allowed_org_ids), rules, msgspec.json.encode(listing))
 
 
 class PublicationIndex:

@@ -3,23 +3,47 @@
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from sys import intern
 
-from extauth.limits import key_limits
-from ias.gateway_views import Credential
+import msgspec
+
+from extauth.limits import Rules, key_rules, org_rules, user_rules
+from ias.gateway_views import Credential, ScopeLimits
 from ratelimit.ports import Limit
+
+_MADE_INTO_RULES = ScopeLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class KnownCredential:
-    """A credential and the limit of its key."""
+    """A credential, and the limits of its key, user and org. Those are in `credential` no more: keys of one org share what they have alike."""
 
     credential: Credential
-    limits: tuple[Limit, ...]
+    key_rules: Rules
+    user_rules: Rules
+    org_rules: Rules
 
     @classmethod
     def of(cls, credential: Credential) -> "KnownCredential":
         """Prepare what every request would compute anew."""
-        return cls(credential, key_limits(credential))
+        lean = msgspec.structs.replace(
+            credential,
+            key_limits=_MADE_INTO_RULES,
+            user_limits=_MADE_INTO_RULES,
+            org_limits=_MADE_INTO_RULES,
+            user_id=intern(credential.user_id),
+            org_id=intern(credential.org_id),
+        )
+        return cls(
+            lean,
+            key_rules(credential.key_id, credential.key_limits),
+            user_rules(credential.user_id, credential.user_limits),
+            org_rules(credential.org_limits),
+        )
+
+    def limits_at(self, now_ms: int) -> tuple[Limit, ...]:
+        """All limits of key, user and org at a time of the wall clock."""
+        return self.key_rules.at(now_ms) + self.user_rules.at(now_ms) + self.org_rules.at(now_ms)
 
 
 class RecordCache:

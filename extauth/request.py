@@ -1,18 +1,19 @@
 """Step 4, the request: a pure function of the body. What two parsers could read differently is refused, not interpreted."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
 
+from extauth.json_members import read_members
+from extauth.media import Medium, find_media
 from ias.endpoints import Endpoint
 from ias.errors import ApiError, invalid_request
 
 MAX_MODEL_LENGTH = 256
-MAX_MEMBERS = 1_000
-"""Members of the top-level object. OpenAI's largest request has about 40."""
-MAX_CONTAINERS = 200_000
-"""Braces and brackets of messages that have to be decoded: 10 MiB of empty lists would keep a replica busy for seconds."""
+MAX_PROMPTS = 2_048
+"""Prompts of one request; OpenAI's limit for embeddings."""
 
 ENGINE_EXTENSIONS: Final = frozenset(
     {
@@ -32,15 +33,35 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-_CAPS = ("max_tokens", "max_completion_tokens")
+class _Tool(msgspec.Struct):
+    type: str | None = None
+
+
+_CHAT_CAPS = ("max_tokens", "max_completion_tokens")
+_CAPS: Final = {
+    Endpoint.CHAT_COMPLETIONS: _CHAT_CAPS,
+    Endpoint.COMPLETIONS: ("max_tokens",),
+    Endpoint.EMBEDDINGS: (),
+    Endpoint.RESPONSES: ("max_output_tokens",),
+    Endpoint.MESSAGES: ("max_tokens",),
+}
+"""Each endpoint's own names of the cap: one that its engine does not read there would promise what nobody keeps."""
 _CAP = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0, le=1 << 31)] | None)
+_COUNT = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=128)] | None)
 _FIELDS: Final[dict[str, tuple[msgspec.json.Decoder[Any], str]]] = {
     "model": (msgspec.json.Decoder(str), "a string"),
     "stream": (msgspec.json.Decoder(bool | None), "a boolean"),
+    "background": (msgspec.json.Decoder(bool | None), "a boolean"),
     "stream_options": (msgspec.json.Decoder(_StreamOptions), "an object whose 'include_usage' is a boolean"),
-    **dict.fromkeys(_CAPS, (_CAP, "an integer from 0 to 2147483648")),
-    "n": (msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1, le=128)] | None), "an integer from 1 to 128"),
+    "tools": (msgspec.json.Decoder(list[_Tool] | None), "a list of objects whose 'type' is a string"),
+    **dict.fromkeys((*_CHAT_CAPS, "max_output_tokens"), (_CAP, "an integer from 0 to 2147483648")),
+    **dict.fromkeys(("n", "best_of"), (_COUNT, "an integer from 1 to 128")),
 }
+_PROMPTS: Final = {Endpoint.COMPLETIONS: "prompt", Endpoint.EMBEDDINGS: "input"}
+"""Members that may hold several prompts, each answered for itself."""
+_SEVERAL = re.compile(rb'\[\s*["\[]')
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_OWN_TOOLS: Final = frozenset({None, "function", "custom"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +75,71 @@ class ParsedRequest:
     output_cap: int | None
     """The largest of the caps that the client set, in tokens for each choice."""
     choices: int
+    """How many outputs the engine makes, all prompts together."""
     body_bytes: int
+    """Without the base64 of media."""
+    prompts: int = 1
+    tools_bytes: int = 0
+    """The part of `body_bytes` that describes tools: templates write it out at greater length."""
+    media: tuple[Medium, ...] = ()
 
 
 def parse_request(body: bytes, endpoint: Endpoint) -> ParsedRequest:
     """Read a JSON body; raise a 400 that names the field for anything that cannot be passed on."""
-    members = _members.read(body, "The request body")
+    members = read_members(body, "The request body")
     if refused := ENGINE_EXTENSIONS.intersection(members):
-        name = str(min(refused))  # a `_Name` cannot be encoded into the answer
-        raise invalid_request(f"The parameter '{name}' is not supported here.", name, "unsupported_parameter")
-    model = _model(members)
-    stream = _value(members, "stream") or False
-    include_usage = _include_usage(members)
-    caps = [cap for name in _CAPS if (cap := _value(members, name)) is not None]
-    choices = _value(members, "n") or 1
-    if (messages := members.get("messages")) is not None:
-        _refuse_foreign_media(bytes(messages))
+        raise _unsupported(str(min(refused)))  # a `_Name` cannot be encoded into the answer
+    _refuse_state_and_tools_of_the_engine(members, endpoint)
+    prompts = _prompts(members, endpoint)
+    media = [find_media(name, bytes(members[name])) for name in ("messages", "input") if name in members]
     return ParsedRequest(
-        model=model,
-        stream=stream and endpoint is not Endpoint.EMBEDDINGS,
-        include_usage=include_usage,
-        output_cap=max(caps, default=None),
-        choices=choices,
-        body_bytes=len(body),
+        model=_model(members),
+        stream=(_value(members, "stream") or False) and endpoint is not Endpoint.EMBEDDINGS,
+        include_usage=_include_usage(members),
+        output_cap=_output_cap(members, endpoint),
+        choices=prompts * max(_value(members, name) or 1 for name in ("n", "best_of")),
+        body_bytes=len(body) - sum(found.encoded_bytes for found in media),
+        prompts=prompts,
+        tools_bytes=sum(len(bytes(members[name])) for name in ("tools", "functions") if name in members),
+        media=tuple(kind for found in media for kind in found.kinds),
     )
+
+
+def _refuse_state_and_tools_of_the_engine(members: dict[str, msgspec.Raw], endpoint: Endpoint) -> None:
+    """What an engine keeps is shared by its tenants, what it does in the background is not metered, its tools open connections."""
+    if endpoint not in {Endpoint.RESPONSES, Endpoint.MESSAGES}:
+        return
+    for name in ("previous_response_id", "conversation", "mcp_servers"):
+        if name in members and bytes(members[name]) != b"null":
+            raise _unsupported(name)
+    if _value(members, "background"):
+        raise _unsupported("background")
+    if any(tool.type not in _OWN_TOOLS for tool in _value(members, "tools") or ()):
+        raise invalid_request("Only tools of the kinds 'function' and 'custom' are supported here.", "tools", "unsupported_parameter")
+
+
+def _prompts(members: dict[str, msgspec.Raw], endpoint: Endpoint) -> int:
+    """How many prompts there are: a list of texts or of lists of token ids is several, a list of token ids is one."""
+    name = _PROMPTS.get(endpoint, "")
+    raw = bytes(members[name]) if name in members else b""
+    if not _SEVERAL.match(raw):
+        return 1
+    try:
+        count = len(_LIST.decode(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise invalid_request(f"'{name}' is not valid JSON.", name, "invalid_json") from error
+    if count > MAX_PROMPTS:
+        raise invalid_request(f"'{name}' has more than {MAX_PROMPTS} entries.", name)
+    return count
+
+
+def _output_cap(members: dict[str, msgspec.Raw], endpoint: Endpoint) -> int | None:
+    """Raises also for a cap of 0: some engines take it for none. Completions may have it, to score their prompt."""
+    caps = {name: cap for name in _CAPS[endpoint] if (cap := _value(members, name)) is not None}
+    if endpoint is not Endpoint.COMPLETIONS and 0 in caps.values():
+        name = next(name for name, cap in caps.items() if cap == 0)
+        raise invalid_request(f"'{name}' must be at least 1.", name)
+    return max(caps.values(), default=None)
 
 
 def _model(members: dict[str, msgspec.Raw]) -> str:
@@ -93,7 +155,7 @@ def _include_usage(members: dict[str, msgspec.Raw]) -> bool:
     raw = members.get("stream_options")
     if raw is None or bytes(raw) == b"null":
         return False
-    _members.read(bytes(raw), "'stream_options'", "stream_options")
+    read_members(bytes(raw), "'stream_options'", "stream_options")
     options: _StreamOptions = _value(members, "stream_options")
     return options.include_usage or False
 
@@ -108,81 +170,5 @@ def _value(members: dict[str, msgspec.Raw], name: str) -> Any:
         raise invalid_request(f"'{name}' must be {wanted}.", name, "invalid_type") from error
 
 
-class _Name(str):
-    """The name of a member. A type of its own, because msgspec tells its hook of each one, also of a second of the same name."""
-
-    __slots__ = ()
-
-
-class _MemberReader:
-    """Splits an object into its members without decoding their values; one pass in C, and one call for each name."""
-
-    def __init__(self) -> None:
-        self._decoder = msgspec.json.Decoder(dict[_Name, msgspec.Raw], dec_hook=self._name)
-        self._seen: set[str] = set()
-        self._what: tuple[str, str | None] = ("", None)
-
-    def read(self, raw: bytes, what: str, param: str | None = None) -> dict[str, msgspec.Raw]:
-        """Return the members; raise a 400 for what is not an object, is not JSON, is too deep, or has a name twice."""
-        self._seen.clear()
-        self._what = (what, param)
-        try:
-            return self._decoder.decode(raw)  # type: ignore[return-value]  # a _Name is a str, but dict is invariant
-        except msgspec.ValidationError as error:
-            raise invalid_request(f"{what} must be a JSON object.", param, "invalid_type") from error
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise invalid_request(f"{what} is not valid JSON.", param, "invalid_json") from error
-        except RecursionError as error:
-            raise invalid_request(f"{what} is nested too deeply.", param, "invalid_json") from error
-
-    def _name(self, _: type, name: str) -> _Name:
-        if name in self._seen:
-            raise _twice(name, *self._what)
-        if len(self._seen) >= MAX_MEMBERS:
-            raise invalid_request(f"{self._what[0]} has more than {MAX_MEMBERS} members.", self._what[1], "invalid_json")
-        self._seen.add(name)
-        return _Name(name)
-
-
-_members = _MemberReader()
-
-
-def _twice(name: str, what: str, param: str | None) -> ApiError:
-    shown = name[:64]
-    return invalid_request(f"{what} has the member '{shown}' twice.", param or shown, "duplicate_parameter")
-
-
-def _refuse_foreign_media(messages: bytes) -> None:
-    """An engine would fetch any URL it is given, from inside our network: only media that the request itself carries pass.
-
-    Bodies without media, nearly all, are only searched; a name may also hide behind escapes, then the messages are decoded.
-    """
-    if b"_url" not in messages and b"_embeds" not in messages and b"\\u00" not in messages:
-        return
-    if messages.count(b"{") + messages.count(b"[") > MAX_CONTAINERS:
-        raise invalid_request(f"'messages' has more than {MAX_CONTAINERS} objects and lists.", "messages", "invalid_json")
-    try:
-        decoded = msgspec.json.decode(messages)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid_request("'messages' is not valid JSON.", "messages", "invalid_json") from error
-    waiting = [message.get("content") for message in decoded if isinstance(message, dict)] if isinstance(decoded, list) else []
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting.extend(part)
-        elif isinstance(part, dict):
-            _check_part(part)
-            waiting.extend(part.values())
-
-
-def _check_part(part: dict[str, Any]) -> None:
-    for name, value in part.items():
-        if name.endswith("_embeds"):
-            raise invalid_request(f"Message content of the kind '{name[:64]}' is not supported here.", "messages", "unsupported_parameter")
-        if name.endswith("_url") and not _is_inline(value):
-            raise invalid_request("Media must be sent in the request as a 'data:' URL.", "messages", "unsupported_media_url")
-
-
-def _is_inline(value: object) -> bool:
-    url = value.get("url") if isinstance(value, dict) else value
-    return url is None or (isinstance(url, str) and url[:5].lower() == "data:")
+def _unsupported(name: str) -> ApiError:
+    return invalid_request(f"The parameter '{name}' is not supported here.", name, "unsupported_parameter")

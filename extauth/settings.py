@@ -50,11 +50,23 @@ class ExtauthSettings(Settings):
     database_timeout_ms: Milliseconds = 500
     """Longest wait of a request for PostgreSQL. Envoy's timeout of ext_authz must be longer."""
 
+    max_learned_values: Annotated[int, Field(ge=1)] = 100_000
+    """Most pairs of org and publication whose learned tokens per byte are kept in memory, about 500 bytes each."""
+
     store_timeout_ms: Milliseconds = 20
-    """Longest wait of a request for Valkey; then this process decides alone until it answers again."""
+    """Longest wait of a request for Valkey; then this process decides alone, by its share of the limits, until Valkey answers again."""
+
+    replica_interval_ms: Milliseconds = 2_000
+    """Pause between two beats of this replica in Valkey: the share of a limit is the limit divided by the replicas seen last."""
 
     claim_timeout_ms: Milliseconds = 10_000
     """Time for an admitted request to reach extproc, before it is recorded as lost."""
+
+    default_output_cap: Annotated[int, Field(ge=1, le=1 << 31)] = 4_096
+    """Output tokens to hold for, and to write as a cap where the admission mode needs one, when neither the request nor its publication has a cap."""
+
+    top_up_tokens: Annotated[int, Field(ge=1, le=1 << 20)] = 256
+    """Step in which the hold of a stream grows that did not hold its whole output: smaller overspends less, larger asks Valkey less often."""
 
     max_body_bytes: Annotated[int, Field(ge=1, le=16_000_000)] = 10 * 1024 * 1024
     """Largest request body; Envoy's own limit should be the same."""

@@ -2,20 +2,23 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import asyncpg
 import msgspec
 
 from extauth.ports import Change, Changes, Position, ReaderUnavailable
-from ias.gateway_views import CHANGES, CREDENTIALS, EPOCH, PUBLICATIONS, Credential, Publication
+from ias.gateway_views import CHANGES, CREDENTIALS, EPOCH, PUBLICATIONS, Credential, Publication, ScopeLimits
 
 _PORTION = 10_000
 _MAX_CHANGES = 2_000
-_ACQUIRE_S = 2
+ACQUIRE_S = 2
 """Also the time to give a connection back: one whose query cannot be cancelled is closed then, and blocks the pool no longer."""
 _SESSION = {"application_name": "ias-extauth", "default_transaction_read_only": "on"}
+_JSON = frozenset({"limits", "key_limits", "user_limits", "org_limits"})
 _T = TypeVar("_T")
+_scope_limits = msgspec.json.Decoder(ScopeLimits)
 
 
 def _columns(kind: type[msgspec.Struct]) -> str:
@@ -41,8 +44,7 @@ class PostgresGatewayReader:
     @classmethod
     async def open(cls, url: str, timeout_s: float, load_timeout_s: float = 120) -> "PostgresGatewayReader":
         """Make the reader; the database need not be there yet."""
-        pool = await asyncpg.create_pool(url, min_size=0, max_size=4, timeout=5, command_timeout=timeout_s, server_settings=_SESSION)
-        return cls(pool, load_timeout_s)
+        return cls(await open_pool(url, timeout_s, connections=4), load_timeout_s)
 
     async def aclose(self) -> None:
         """Close all connections, without waiting for a server that does not answer."""
@@ -61,7 +63,7 @@ class PostgresGatewayReader:
         return Changes(str(rows[0]["epoch"]), tuple(Change(row["seq"], row["kind"], row["id"]) for row in rows if row["seq"] is not None))
 
     async def each_credential_id(self, take: Callable[[list[str]], None]) -> None:
-        async with _errors(), self._pool.acquire(timeout=_ACQUIRE_S) as connection, connection.transaction(readonly=True):
+        async with as_reader_errors(), self._pool.acquire(timeout=ACQUIRE_S) as connection, connection.transaction(readonly=True):
             cursor = await connection.cursor(_IDS_SQL, timeout=self._load_timeout_s)
             while rows := await cursor.fetch(_PORTION, timeout=self._load_timeout_s):
                 take([row[0] for row in rows])
@@ -75,19 +77,31 @@ class PostgresGatewayReader:
         return _structs(await self._fetch(_SOME_PUBLICATIONS_SQL, list(publication_ids)), Publication)
 
     async def _fetch(self, sql: str, *arguments: object, timeout_s: float | None = None) -> list[Any]:
-        async with _errors(), self._pool.acquire(timeout=_ACQUIRE_S) as connection:
+        async with as_reader_errors(), self._pool.acquire(timeout=ACQUIRE_S) as connection:
             return await connection.fetch(sql, *arguments, timeout=timeout_s)
+
+
+async def open_pool(url: str, timeout_s: float, connections: int) -> "asyncpg.Pool[Any]":
+    """Make a pool for reading; it connects when it is used first. `timeout_s` bounds each query."""
+    return await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=timeout_s, server_settings=_SESSION)
 
 
 def _structs(rows: list[Any], kind: type[_T]) -> list[_T]:
     try:
-        return [msgspec.convert(dict(row), kind) for row in rows]
-    except msgspec.ValidationError as error:
+        return [msgspec.convert({name: _limits(value) if name in _JSON else value for name, value in row.items()}, kind) for row in rows]
+    except msgspec.DecodeError as error:
         raise ReaderUnavailable(f"a row is not a {kind.__name__}: {error}") from error
 
 
+@lru_cache(4096)
+def _limits(text: str) -> ScopeLimits:
+    """Read limits; the keys of an org mostly have the same ones."""
+    return _scope_limits.decode(text)
+
+
 @asynccontextmanager
-async def _errors() -> AsyncIterator[None]:
+async def as_reader_errors() -> AsyncIterator[None]:
+    """Whatever the database or the way to it does wrong becomes ReaderUnavailable."""
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:

@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 
-from ratelimit.ports import LimitState
+from ratelimit.ports import LimitState, Unit
+
+_SHOWN = ((Unit.REQUESTS, "requests"), (Unit.TOKENS, "tokens"))
 
 
-def request_headers(states: Sequence[LimitState]) -> tuple[tuple[str, str], ...]:
-    """Tell the tightest request limit; without a limit there is nothing to tell."""
-    if not states:
-        return ()
-    state = tightest(states)
-    return (
-        ("x-ratelimit-limit-requests", str(state.limit.capacity)),
-        ("x-ratelimit-remaining-requests", str(state.remaining)),
-        ("x-ratelimit-reset-requests", duration(state.ms_to_full)),
-    )
+def limit_headers(states: Sequence[LimitState]) -> tuple[tuple[str, str], ...]:
+    """Tell the tightest request limit and the tightest token limit, budgets among them; what is only tried out (`dry_run`) is not told."""
+    headers: tuple[tuple[str, str], ...] = ()
+    for unit, suffix in _SHOWN:
+        shown = [state for state in states if state.limit.unit is unit and not state.limit.dry_run]
+        if shown:
+            state = tightest(shown)
+            headers += (
+                (f"x-ratelimit-limit-{suffix}", str(state.limit.capacity)),
+                (f"x-ratelimit-remaining-{suffix}", str(state.remaining)),
+                (f"x-ratelimit-reset-{suffix}", duration(state.ms_to_full)),
+            )
+    return headers
 
 
 def tightest(states: Sequence[LimitState]) -> LimitState:

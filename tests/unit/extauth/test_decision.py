@@ -7,18 +7,24 @@ import msgspec
 import pytest
 
 from extauth.decision import MAX_TARGET_LENGTH, Incoming, Passage, answer_models, authenticate, decide, identify
+from extauth.learned import LearnedValues
 from extauth.operation import Operation
+from extauth.publications import PublicationIndex
 from ias.apikeys import new_key
-from ias.context import RequestContext
+from ias.context import AdmissionMode, RequestContext, decode
 from ias.endpoints import Endpoint
 from ias.errors import ApiError
+from ias.gateway_views import ScopeLimits
+from ratelimit.ports import Learned
 from tests.support.checks import CHAT
-from tests.unit.extauth.world import KEY, NOW, PEPPERS, incoming, index, known, publication
+from tests.unit.extauth.world import KEY, NOW, PEPPERS, POLICY, incoming, index, known, publication
+
+PUBLICATIONS = index(publication(limits=ScopeLimits(requests_per_minute=60, burst_limit=10)))
 
 
-def passage(request: Incoming, **changes: Any) -> Passage:
+def passage(request: Incoming, publications: PublicationIndex = PUBLICATIONS, learned: LearnedValues | None = None, **changes: Any) -> Passage:
     operation, _ = identify(request)
-    return decide(request, operation, known(**changes), index(publication(requests_per_minute=60, burst_limit=10)), 1_000, now_ms=1)
+    return decide(request, operation, known(**changes), publications, learned or LearnedValues(1), POLICY, now_ms=1)
 
 
 def refused(request: Incoming, **changes: Any) -> tuple[int, str]:
@@ -29,7 +35,7 @@ def refused(request: Incoming, **changes: Any) -> tuple[int, str]:
 
 def test_everything_right() -> None:
     body = CHAT[:-1] + b',"stream":true}'
-    result = passage(incoming(body, x_request_tags="team=a"), requests_per_minute=5)
+    result = passage(incoming(body, x_request_tags="team=a"), key_limits=ScopeLimits(requests_per_minute=5))
     assert result.context == RequestContext(
         reservation_id="",
         request_id="req-1",
@@ -45,11 +51,85 @@ def test_everything_right() -> None:
         stream=True,
         add_usage=True,
         tags={"team": "a"},
+        body_bytes=len(body),
     )
     assert [(limit.bucket, limit.refill, limit.period_ms, limit.capacity) for limit in result.limits] == [
         ("key:key-1:rpm", 5, 60_000, 5),
         ("pub:pub-small:rpm", 60, 60_000, 10),
     ]
+
+
+def test_all_limits_of_key_user_org_and_publication_are_met() -> None:
+    limits = ScopeLimits(tokens_per_minute=1_000)
+    result = passage(incoming(), index(publication(limits=limits)), key_limits=limits, user_limits=limits, org_limits=limits)
+    assert [limit.bucket for limit in result.limits] == ["key:key-1:tpm", "user:user-1:tpm", "org:tpm", "pub:pub-small:tpm"]
+
+
+@pytest.mark.parametrize(
+    ("of_org", "of_publication", "mode"),
+    [
+        (None, AdmissionMode.BALANCED, AdmissionMode.BALANCED),
+        (None, AdmissionMode.LENIENT, AdmissionMode.LENIENT),
+        (AdmissionMode.STRICT, AdmissionMode.LENIENT, AdmissionMode.STRICT),
+    ],
+)
+def test_the_mode_of_the_org_goes_before_that_of_the_publication(
+    of_org: AdmissionMode | None, of_publication: AdmissionMode, mode: AdmissionMode
+) -> None:
+    result = passage(incoming(), index(publication(admission_mode=of_publication)), admission_mode=of_org)
+    assert (result.context.mode, result.plan.mode) == (mode, mode)
+
+
+def test_what_is_asked_of_the_store() -> None:
+    result = passage(incoming(), key_limits=ScopeLimits(tokens_per_minute=100_000), outage_tokens=7)
+    admission = result.admission(entropy=5)
+    assert (admission.org_id, admission.user_id, admission.key_id, admission.publication_id) == ("org-1", "user-1", "key-1", "pub-small")
+    assert (admission.tokens, admission.limits, admission.reservation_entropy) == (result.plan.hold, result.limits, 5)
+    assert decode(admission.claim, "") == result.context
+    assert result.grace_tokens == 7
+
+
+def test_what_was_held_goes_into_the_context() -> None:
+    body = CHAT[:-1] + b',"max_tokens":10}'
+    result = passage(incoming(body), key_limits=ScopeLimits(tokens_per_minute=100_000))
+    held = result.plan.hold.full
+    context = result.admitted("r", held, in_store=False, now_ms=9)
+    assert (context.reservation_id, context.signed_at_ms, context.in_store) == ("r", 9, False)
+    assert (context.held_tokens, context.prompt_tokens, context.output_cap, context.top_up_tokens) == (held, held - 10, 0, 0)
+
+
+def test_an_org_is_estimated_by_its_own_past() -> None:
+    learned = LearnedValues(10)
+    learned.note("org-1", "pub-small", Learned(tokens_per_kilobyte=100, output_tokens=9, samples=1_000))
+    limits = ScopeLimits(tokens_per_minute=10_000)
+    new, old = (passage(incoming(), learned=values, key_limits=limits).plan.prompt for values in (LearnedValues(1), learned))
+    assert old == -(-len(CHAT) * 100 // 1000) < new
+
+
+def test_the_publication_says_what_its_engine_can() -> None:
+    able = index(publication(continuous_usage=True, context_tokens=100, output_cap=50, admission_mode=AdmissionMode.STRICT))
+    result = passage(incoming(), able, key_limits=ScopeLimits(tokens_per_minute=10_000))
+    assert result.context.continuous_usage
+    assert result.plan.hold.full == 100, "never above the context"
+    assert result.plan.output_cap == 50
+
+
+def test_media_teach_nothing_about_text() -> None:
+    part = b'[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]'
+    body = b'{"model":"small","messages":[{"role":"user","content":' + part + b"}]}"
+    assert passage(incoming(body)).context.body_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "endpoint"),
+    [
+        ("/v1/responses", b'{"model":"small","input":"Hi","stream":true}', Endpoint.RESPONSES),
+        ("/v1/messages", b'{"model":"small","max_tokens":5,"messages":[],"stream":true}', Endpoint.MESSAGES),
+    ],
+)
+def test_streams_that_always_tell_their_usage_are_not_asked_for_it(path: str, body: bytes, endpoint: Endpoint) -> None:
+    context = passage(incoming(body, target=path)).context
+    assert (context.endpoint, context.stream, context.add_usage) == (endpoint, True, False)
 
 
 @pytest.mark.parametrize(

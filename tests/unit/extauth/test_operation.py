@@ -12,6 +12,8 @@ from ias.errors import ApiError
         ("POST", "/v1/chat/completions?trace=1", Operation(Endpoint.CHAT_COMPLETIONS)),
         ("POST", "/v1/completions", Operation(Endpoint.COMPLETIONS)),
         ("POST", "/v1/embeddings", Operation(Endpoint.EMBEDDINGS)),
+        ("POST", "/v1/responses", Operation(Endpoint.RESPONSES)),
+        ("POST", "/v1/messages", Operation(Endpoint.MESSAGES)),
         ("GET", "/v1/models", Operation(Endpoint.MODELS)),
         ("GET", "/v1/models/small", Operation(Endpoint.MODELS, "small")),
         ("GET", "/v1/models/meta/small", Operation(Endpoint.MODELS, "meta/small")),
@@ -27,6 +29,9 @@ def test_allowed(method: str, target: str, operation: Operation) -> None:
     [
         ("GET", "/v1/chat/completions"),
         ("POST", "/v1/models"),
+        ("GET", "/v1/responses"),
+        ("GET", "/v1/responses/resp_1"),
+        ("POST", "/v1/messages/count_tokens"),
         ("POST", "/v1/models/small"),
         ("HEAD", "/v1/models"),
         ("post", "/v1/chat/completions"),

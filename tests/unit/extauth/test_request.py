@@ -3,7 +3,9 @@ from typing import Any
 
 import pytest
 
-from extauth.request import ENGINE_EXTENSIONS, MAX_CONTAINERS, MAX_MEMBERS, ParsedRequest, parse_request
+from extauth.json_members import MAX_MEMBERS
+from extauth.media import Medium
+from extauth.request import ENGINE_EXTENSIONS, MAX_PROMPTS, ParsedRequest, parse_request
 from ias.endpoints import Endpoint
 from ias.errors import ApiError
 
@@ -12,9 +14,9 @@ def parse(body: bytes | dict[str, Any], endpoint: Endpoint = Endpoint.CHAT_COMPL
     return parse_request(body if isinstance(body, bytes) else json.dumps({"model": "m"} | body).encode(), endpoint)
 
 
-def refused(body: bytes | dict[str, Any]) -> tuple[int, str, str | None]:
+def refused(body: bytes | dict[str, Any], endpoint: Endpoint = Endpoint.CHAT_COMPLETIONS) -> tuple[int, str, str | None]:
     with pytest.raises(ApiError) as error:
-        parse(body)
+        parse(body, endpoint)
     assert json.loads(error.value.openai_body())["error"]["param"] == error.value.param, "the answer can be written"
     return error.value.status, error.value.code, error.value.param
 
@@ -68,8 +70,11 @@ def test_an_embedding_is_never_a_stream() -> None:
         ({"max_tokens": "9"}, "invalid_type", "max_tokens"),
         ({"max_completion_tokens": 1.5}, "invalid_type", "max_completion_tokens"),
         ({"max_tokens": 10**30}, "invalid_type", "max_tokens"),
+        ({"max_tokens": 0}, "invalid_value", "max_tokens"),
+        ({"max_tokens": 9, "max_completion_tokens": 0}, "invalid_value", "max_completion_tokens"),
         ({"n": 0}, "invalid_type", "n"),
         ({"n": 129}, "invalid_type", "n"),
+        ({"best_of": 129}, "invalid_type", "best_of"),
         ({str(i): i for i in range(MAX_MEMBERS)}, "invalid_json", None),
     ],
 )
@@ -107,56 +112,81 @@ def test_engine_extensions_are_refused(name: str) -> None:
     assert refused({name: None}) == (400, "unsupported_parameter", name)
 
 
-def content(*parts: Any) -> dict[str, Any]:
-    return {"messages": [{"role": "user", "content": list(parts)}]}
+CHAT, COMPLETIONS, EMBEDDINGS = Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS
+RESPONSES, MESSAGES = Endpoint.RESPONSES, Endpoint.MESSAGES
+ALL_CAPS = {"max_tokens": 1, "max_completion_tokens": 2, "max_output_tokens": 4}
 
 
-INLINE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+@pytest.mark.parametrize(("endpoint", "cap"), [(CHAT, 2), (COMPLETIONS, 1), (EMBEDDINGS, None), (RESPONSES, 4), (MESSAGES, 1)])
+def test_a_cap_counts_only_where_the_engine_reads_it(endpoint: Endpoint, cap: int | None) -> None:
+    """Else `max_tokens: 1` beside the real one would hold next to nothing for an endless answer."""
+    assert parse(ALL_CAPS, endpoint).output_cap == cap
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"type": "image_url", "image_url": {"url": "https://example.org/x.png"}},
-        {"type": "image_url", "image_url": {"url": "http://169.254.169.254/"}},
-        {"type": "image_url", "image_url": {"url": "file:///etc/passwd"}},
-        {"type": "image_url", "image_url": {"url": " data:x"}},
-        {"type": "image_url", "image_url": {"url": 7}},
-        {"type": "image_url", "image_url": "https://example.org/x.png"},
-        {"image_url": "https://example.org/x.png"},
-        {"type": "audio_url", "audio_url": {"url": "https://example.org/x.wav"}},
-        {"type": "video_url", "video_url": {"url": "https://example.org/x.mp4"}},
-        {"type": "tool_result", "content": [{"type": "image_url", "image_url": {"url": "https://example.org"}}]},
-    ],
-)
-def test_media_of_foreign_hosts_is_refused(part: dict[str, Any]) -> None:
-    assert refused(content({"type": "text", "text": "look"}, INLINE, part)) == (400, "unsupported_media_url", "messages")
+def test_the_largest_cap_counts() -> None:
+    assert parse({"max_tokens": 1, "max_completion_tokens": 32_000}).output_cap == 32_000
 
 
-def test_media_hidden_behind_escapes_is_refused() -> None:
-    body = b'{"model":"m","messages":[{"content":[{"image\\u005furl":{"url":"https://example.org"}}]}]}'
-    assert refused(body) == (400, "unsupported_media_url", "messages")
-
-
-@pytest.mark.parametrize("part", [b"[],", b"{},", b'{"image_url":"data:"},'])
-def test_messages_of_very_many_parts_are_refused_before_they_are_decoded(part: bytes) -> None:
-    body = b'{"model":"m","messages":[{"content":[%s"_url"]}]}' % (part * (MAX_CONTAINERS + 1))
-    assert refused(body) == (400, "invalid_json", "messages")
-
-
-def test_embedded_tensors_are_refused() -> None:
-    assert refused(content({"type": "image_embeds", "image_embeds": "AA=="})) == (400, "unsupported_parameter", "messages")
+def test_completions_may_score_a_prompt_without_output() -> None:
+    assert parse({"max_tokens": 0}, COMPLETIONS).output_cap == 0
 
 
 @pytest.mark.parametrize(
-    "messages",
+    ("endpoint", "members", "prompts", "choices"),
     [
-        content(INLINE, {"type": "image_url", "image_url": "DATA:image/png;base64,AA=="}, {"type": "image_url", "image_url": None}),
-        {"messages": [{"role": "user", "content": 'say "image_url": "https://example.org" and \u00e4'}]},
-        {"messages": [{"role": "user", "content": None}, "not a message", 7]},
-        {"messages": "image_url"},
-        {"tools": [{"function": {"parameters": {"properties": {"image_url": {"url": "https://example.org"}}}}}], "messages": []},
+        (COMPLETIONS, {"prompt": "a"}, 1, 1),
+        (COMPLETIONS, {"prompt": ["a"]}, 1, 1),
+        (COMPLETIONS, {"prompt": ["a", "b"], "n": 3}, 2, 6),
+        (COMPLETIONS, {"prompt": ["a", "b"], "n": 2, "best_of": 4}, 2, 8),
+        (COMPLETIONS, {"prompt": [1, 2, 3]}, 1, 1),
+        (COMPLETIONS, {"prompt": [[1, 2], [3]]}, 2, 2),
+        (COMPLETIONS, {"prompt": []}, 1, 1),
+        (COMPLETIONS, {"prompt": None}, 1, 1),
+        (EMBEDDINGS, {"input": ["a", "b", "c"]}, 3, 3),
+        (RESPONSES, {"input": [{"role": "user"}, {"role": "user"}]}, 1, 1),
+        (CHAT, {"prompt": ["a", "b"], "n": 2}, 1, 2),
     ],
 )
-def test_inline_media_and_mere_talk_about_urls_pass(messages: dict[str, Any]) -> None:
-    assert parse(messages).model == "m"
+def test_prompts_and_choices(endpoint: Endpoint, members: dict[str, Any], prompts: int, choices: int) -> None:
+    request = parse(members, endpoint)
+    assert (request.prompts, request.choices) == (prompts, choices)
+
+
+def test_prompts_are_counted_however_far_apart_they_are_written() -> None:
+    assert parse(b'{"model":"m","prompt":[' + b" " * 1_000 + b'"a",\n"b"]}', COMPLETIONS).prompts == 2
+
+
+def test_very_many_prompts_are_refused() -> None:
+    assert refused({"input": ["a"] * (MAX_PROMPTS + 1)}, EMBEDDINGS) == (400, "invalid_value", "input")
+
+
+def test_tools_are_measured() -> None:
+    assert parse(b'{"model":"m","tools":[{"type":"function"}]}').tools_bytes == len(b'[{"type":"function"}]')
+
+
+def test_base64_is_no_text() -> None:
+    url = "data:image/png;base64," + "A" * 1_000
+    body = json.dumps({"model": "m", "messages": [{"content": [{"type": "image_url", "image_url": {"url": url}}]}]}).encode()
+    request = parse(body)
+    assert (request.media, request.body_bytes) == ((Medium.IMAGE,), len(body) - len(url))
+
+
+@pytest.mark.parametrize("endpoint", [RESPONSES, MESSAGES])
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"conversation": {"id": "c"}}, "conversation"),
+        ({"mcp_servers": [{"url": "https://example.org"}]}, "mcp_servers"),
+        ({"background": True}, "background"),
+        ({"tools": [{"type": "function"}, {"type": "mcp", "server_url": "https://example.org"}]}, "tools"),
+        ({"tools": [{"type": "web_search_preview"}]}, "tools"),
+    ],
+)
+def test_state_and_tools_of_the_engine_are_refused(endpoint: Endpoint, members: dict[str, Any], param: str) -> None:
+    assert refused(members, endpoint) == (400, "unsupported_parameter", param)
+
+
+def test_tools_of_the_client_pass() -> None:
+    tools = [{"type": "function", "name": "f"}, {"name": "g", "input_schema": {}}, {"type": "custom"}]
+    assert parse({"tools": tools, "previous_response_id": None, "background": False}, MESSAGES).tools_bytes > 0

@@ -3,15 +3,17 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from extauth.decision import Incoming
+from extauth.decision import Incoming, Policy
 from extauth.publications import PublicationIndex
 from extauth.records import KnownCredential
 from ias.apikeys import ApiKey, new_key
+from ias.context import SigningKeys
 from ias.gateway_views import Credential, Publication
 from tests.support.checks import CHAT
 
 PEPPER = b"p" * 32
 PEPPERS = {1: PEPPER}
+POLICY = Policy(PEPPERS, SigningKeys("k", {"k": b"s" * 32}), max_body_bytes=1_000, output_cap=4_096, top_up_tokens=256)
 KEY = new_key()
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -30,8 +32,6 @@ def credential(key: ApiKey = KEY, **changes: Any) -> Credential:
         "org_id": "org-1",
         "org_active": True,
         "allowed_models": (),
-        "requests_per_minute": None,
-        "burst_limit": None,
     }
     return Credential(**(fields | changes))
 
@@ -47,9 +47,6 @@ def publication(model: str = "small", **changes: Any) -> Publication:
         "upstream_model": f"engine/{model}",
         "allowed_org_ids": ("org-1",),
         "created_at": NOW,
-        "requests_per_minute": None,
-        "requests_per_hour": None,
-        "burst_limit": None,
     }
     return Publication(**(fields | changes))
 

@@ -1,0 +1,27 @@
+"""What a refused admission tells the client: which limit it was decides the error (design §4, "Errors"). Pure."""
+
+from collections.abc import Sequence
+
+from ias.errors import ApiError, insufficient_quota, rate_limited, too_large_for_limit
+from ratelimit.bucket import NEVER
+from ratelimit.headers import limit_headers, tightest
+from ratelimit.ports import LimitState, TokenHold, Unit
+
+
+def refusal(states: Sequence[LimitState], hold: TokenHold) -> ApiError:
+    """Return the error for the limit that has the last word: one that no wait helps, else the one with the longest."""
+    state = tightest([state for state in states if not state.limit.dry_run])
+    limit, headers = state.limit, limit_headers(states)
+    kind = "tokens" if limit.unit is Unit.TOKENS else "requests"
+    if limit.calendar is not None and (limit.capacity == 0 or (state.retry_ms != NEVER and not _is_only_held(state, hold))):
+        return insufficient_quota(limit.name, state.ms_to_full, headers)
+    if state.retry_ms == NEVER:
+        return too_large_for_limit(kind, limit.name, headers)
+    name = f"{limit.name} ({limit.capacity} at once)" if limit.unit is Unit.STREAMS else limit.name
+    return rate_limited(kind, name, state.retry_ms, headers)
+
+
+def _is_only_held(state: LimitState, hold: TokenHold) -> bool:
+    """Whether the request would fit if running ones ended now without taking a token more: then the budget is busy, not spent."""
+    least = min(hold.full, hold.reduced or hold.full, hold.at_least or hold.full)
+    return state.remaining + state.held >= least
