@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from controlplane.backends.rules import canonical_base_url
+from controlplane.gateway.bootstrap import Metering
 from extproc import inspect_spool
 from standalone.home import default_path
 from standalone.up import Options, up
@@ -64,6 +65,10 @@ def up_command(
         list[str] | None,
         typer.Option(metavar="NAME=URL", help="An engine to register as a backend; may be repeated. Without any, a simulator runs as 'sim'."),
     ] = None,
+    metering: Annotated[
+        Metering,
+        typer.Option(help="How answers are followed: 'inline', or 'shadow', which only watches and needs engines that report usage unasked."),
+    ] = "inline",
     host: Annotated[str, typer.Option(help="IP address that gateway and API listen on.", callback=_ip_address)] = "127.0.0.1",
 ) -> None:
     """Start PostgreSQL, Valkey, Envoy and all services, and keep them running until Ctrl-C.
@@ -76,6 +81,7 @@ def up_command(
         gateway_port=gateway_port,
         api_port=api_port,
         engines=_engines(engine or []),
+        metering=metering,
         ready_file=ready_file.absolute() if ready_file else None,
     )
     raise typer.Exit(up(options))

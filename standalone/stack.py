@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from controlplane import data_plane_role
-from controlplane.gateway.bootstrap import BootstrapParams, render_bootstrap
+from controlplane.gateway.bootstrap import BootstrapParams, Metering, render_bootstrap
 from standalone import binaries, readiness
 from standalone.home import Home, random_secret, write_private
 from standalone.ports import Ports
@@ -28,8 +28,9 @@ _DRAIN_S = 10
 class Stack:
     """The parts of one service in `home`. `engines` maps backend names to URLs; without any, the simulator is the engine."""
 
-    def __init__(self, home: Home, ports: Ports, engines: Mapping[str, str]) -> None:
+    def __init__(self, home: Home, ports: Ports, engines: Mapping[str, str], metering: Metering = "inline") -> None:
         self.home = home
+        self.metering = metering
         self.ports = ports
         self.engines = engines or {SIMULATOR: ports.simulator.url}
         self.simulated = not engines
@@ -87,7 +88,8 @@ class Stack:
         await asyncio.to_thread(self.postgres.create)
 
     def _simulator(self) -> Service:
-        arguments = ("--listen", str(self.ports.simulator), "--models", ",".join(SIMULATOR_MODELS))
+        reports = "forced" if self.metering == "shadow" else "asked"  # a shadow cannot ask for usage
+        arguments = ("--listen", str(self.ports.simulator), "--models", ",".join(SIMULATOR_MODELS), "--usage", reports)
         program = self._python("engine", "standalone.engine_simulator", *arguments, environment={})
         return Service("Engine simulator", program, readiness.answers(f"{self.ports.simulator.url}/health"))
 
@@ -158,6 +160,7 @@ class Stack:
             xds_directory=self.gateway_directory,
             extauth=(self.extauth_address,),
             extproc=(self.extproc_address,),
+            metering=self.metering,
             gateway_address=gateway.host,
             gateway_port=gateway.number,
             admin_address=admin.host,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from controlplane.gateway.bootstrap import Metering
 from standalone.binaries import BinaryMissing
 from standalone.home import Home, HomeError, open_home, write_private
 from standalone.ports import PortTaken, reserve_all
@@ -31,6 +32,7 @@ class Options:
     gateway_port: int
     api_port: int
     engines: Mapping[str, str]
+    metering: Metering
     ready_file: Path | None
 
 
@@ -48,7 +50,7 @@ def up(options: Options) -> int:
     except HomeError as error:
         return _fail(str(error), error.exit_code)
     try:
-        return asyncio.run(_Run(Stack(home, ports, options.engines), options.ready_file).run())
+        return asyncio.run(_Run(Stack(home, ports, options.engines, options.metering), options.ready_file).run())
     except (PostgresFailed, BinaryMissing, OSError) as error:
         return _fail(str(error))
     finally:

@@ -37,7 +37,7 @@ class _Zlib:
 
 class _Brotli:
     def __init__(self) -> None:
-        import brotli  # type: ignore[import-untyped]  # noqa: PLC0415  # only tests ask for it
+        import brotli  # noqa: PLC0415  # only tests ask for it
 
         self._coder = brotli.Compressor()
 
