@@ -1,65 +1,79 @@
-"""The token bucket in exact integers: the rule that `admit.lua` and the memory store both follow.
+"""The rules of one limit in exact integers, which the scripts (`lua/common.lua`) and the memory store both follow. Pure.
 
-A level W counts *token-milliseconds*: a charge of n adds n·P, a passed millisecond drains L (L tokens in P ms), full means
-B·P. No fraction ever appears, so that "try again in r ms" is exact: r ms later it fits, one earlier it does not.
-A clock that goes back neither drains nor rewinds: the bucket waits until the clock has caught up.
+A bucket's level W counts *token-milliseconds*: a charge of n adds n·P, a passed millisecond drains L (L tokens in P ms), full means
+B·P. No fraction ever appears, so that "try again in r ms" is exact: r ms later it fits, one earlier it does not. What is held does not
+drain, so that a settlement gives back exactly what was held. A clock that goes back neither drains nor rewinds.
+A budget's level is its counter: nothing drains, and the period ends.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ratelimit.ports import Limit, LimitState
+from ratelimit.ports import MAX_LEVEL, Limit, LimitState, Unit
 
 NEVER = -1
-"""`retry_ms` of a cost above the capacity: no wait can help."""
+"""`retry_ms` of more than the capacity: no wait can help."""
+STREAM_RETRY_MS = 1_000
+"""When a running request ends nobody knows."""
+_MAX = MAX_LEVEL - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What a bucket remembers. `w` is in token-milliseconds; `t`, in ms, is the latest time it has seen."""
+    """What a bucket remembers. `w` is in token-milliseconds; `t`, in ms, is the latest time it has seen; `held` is in tokens."""
 
     w: int = 0
     t: int = 0
+    held: int = 0
+
+    def drain(self, refill: int, now_ms: int) -> "Level":
+        """The level at `now_ms`."""
+        return self if now_ms <= self.t else replace(self, w=max(0, self.w - (now_ms - self.t) * refill), t=now_ms)
+
+    def add(self, charge: int, held: int, period_ms: int) -> "Level":
+        """Charge and hold tokens (negative: give back). Debt ends where numbers end to be exact."""
+        return replace(self, w=min(_MAX, max(0, self.w + charge * period_ms)), held=max(0, self.held + held))
+
+    def free(self, limit: Limit) -> int:
+        """Tokens that are left; negative: debt."""
+        return (limit.capacity * limit.period_ms - self.w - self.held * limit.period_ms) // limit.period_ms
+
+    def ms_to_full(self, limit: Limit, now_ms: int) -> int:
+        return self.t - now_ms - (-self.w // limit.refill) if self.w else 0
+
+    def retry_ms(self, limit: Limit, wanted: int, now_ms: int) -> int:
+        """When `wanted`, which does not fit, may fit at the earliest."""
+        if limit.unit is Unit.STREAMS:
+            return STREAM_RETRY_MS
+        excess = self.w + (self.held + wanted - limit.capacity) * limit.period_ms
+        return self.t - now_ms - (-excess // limit.refill)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """The decision on all limits of one request. `levels` are those to store; they are unchanged if it was refused."""
+class Counter:
+    """A budget counter: spent is `base + own` tokens. `base` is None until it was seeded; `end_ms` is the end of the period."""
 
-    admitted: bool
-    levels: tuple[Level, ...]
-    states: tuple[LimitState, ...]
+    since_ms: int
+    end_ms: int
+    base: int | None = None
+    own: int = 0
+    held: int = 0
 
+    def add(self, charge: int, held: int) -> "Counter":
+        """Charge and hold tokens (negative: give back)."""
+        return replace(self, own=min(_MAX, max(0, self.own + charge)), held=max(0, self.held + held))
 
-def decide(limits: Sequence[Limit], levels: Sequence[Level], cost: int, now_ms: int) -> Outcome:
-    """Charge `cost` to every limit or to none."""
-    drained = [drain(level, limit.refill, now_ms) for limit, level in zip(limits, levels, strict=True)]
-    admitted = all(_fits(limit, level, cost) for limit, level in zip(limits, drained, strict=True))
-    if admitted:
-        drained = [Level(level.w + cost * limit.period_ms, level.t) for limit, level in zip(limits, drained, strict=True)]
-    states = tuple(_state(limit, level, 0 if admitted else cost, now_ms) for limit, level in zip(limits, drained, strict=True))
-    return Outcome(admitted, tuple(drained) if admitted else tuple(levels), states)
-
-
-def drain(level: Level, refill: int, now_ms: int) -> Level:
-    """The level at `now_ms`."""
-    if now_ms <= level.t:
-        return level
-    return Level(max(0, level.w - (now_ms - level.t) * refill), now_ms)
+    def free(self, limit: Limit) -> int:
+        """Tokens that are left; negative: overspent."""
+        return limit.capacity - (self.base or 0) - self.own - self.held
 
 
-def _fits(limit: Limit, level: Level, cost: int) -> bool:
-    return level.w + cost * limit.period_ms <= limit.capacity * limit.period_ms
-
-
-def _state(limit: Limit, level: Level, wanted: int, now_ms: int) -> LimitState:
-    full = limit.capacity * limit.period_ms
-    behind_ms = max(0, level.t - now_ms)
-    excess = level.w + wanted * limit.period_ms - full
-    wait_ms = behind_ms - (-excess // limit.refill) if excess > 0 else 0
-    return LimitState(
-        limit=limit,
-        remaining=max(0, (full - level.w) // limit.period_ms),
-        ms_to_full=behind_ms - (-level.w // limit.refill) if level.w else 0,
-        retry_ms=NEVER if wanted > limit.capacity else wait_ms,
-    )
+def state(limit: Limit, level: Level | Counter, wanted: int, fits: bool, held: int, now_ms: int) -> LimitState:
+    """Describe a limit after the decision; `wanted` was the least that could have been taken."""
+    to_end = level.end_ms - now_ms if isinstance(level, Counter) else level.ms_to_full(limit, now_ms)
+    if fits:
+        retry_ms = 0
+    elif wanted > limit.capacity:
+        retry_ms = NEVER
+    else:
+        retry_ms = to_end if isinstance(level, Counter) else level.retry_ms(limit, wanted, now_ms)
+    return LimitState(limit, max(0, level.free(limit)), to_end, retry_ms, held)

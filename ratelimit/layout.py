@@ -1,34 +1,52 @@
-"""The key layout in Valkey, version 1: every key that is ever written is named here.
+"""The key layout in Valkey, version 2: every key that is ever written is named here.
 
-All keys of an org carry the hash tag `{org}`, so that one script may touch them together in a cluster. A new layout gets a
-new prefix and lives beside the old one until no process of the version before is left.
+All keys of an org carry the hash tag `{org}`: a script is sent to its slot by `due` and names the others from it. A new layout
+gets a new prefix and lives beside the old one until no process of the version before is left. Times are Valkey's, in ms.
 
 | key | type | content |
 |---|---|---|
-| `ias1:{org}:b:<period ms>:<bucket>` | string | `W:t`, a bucket (`ratelimit.bucket.Level`); gone soon after it has drained |
-| `ias1:{org}:open` | hash | reservation id → its record: the claim, until somebody claims it |
-| `ias1:{org}:due` | sorted set | reservation id by the deadline of its claim (server's ms) |
-| `ias1:orgs` | sorted set | orgs by the time their last admission was noted (server's ms), for the reaper |
+| `ias2:{org}:b:<period ms>:<bucket>` | string | `W:t:H`, a bucket: level in token x ms, its time, tokens held |
+| `ias2:{org}:s:<bucket>` | string | `0:t:H`, concurrent requests: H of them run |
+| `ias2:{org}:<d, w or m>:<start ms>:<scope>` | string | `since:base:own:held`, a budget counter of a day, week or month; an empty base is not known |
+| `ias2:{org}:r:<id>` | string | MessagePack: one reservation with what it holds (`lua/common.lua`) |
+| `ias2:{org}:due` | sorted set | open reservations by deadline |
+| `ias2:{org}:swept` | sorted set | swept ones whose event is not written yet, by the time of the sweep |
+| `ias2:{org}:x:<id>` | string | a settled request that was admitted while Valkey was away |
+| `ias2:{org}:l` | hash | publication id -> learned values and their histograms (`lua/learn.lua`) |
+| `ias2:{orgs}:noted` | sorted set | orgs by the time that an admission was last noted |
+| `ias2:{orgs}:look` | sorted set | orgs by the time to look for overdue reservations |
+
+Expiry: buckets go when they are full again; what is held, and reservations, seven days after they were last touched; reported
+reservations and `x` after a day; counters 45 days after their period; learned values after 30 days without a request.
 """
 
-from ratelimit.ports import Limit
+from ratelimit.ports import BudgetKey, Limit, Period, Unit
 
-ORGS = "ias1:orgs"
+NOTED = "ias2:{orgs}:noted"
+LOOK = "ias2:{orgs}:look"
 
-OPEN_TTL_MS = 7 * 24 * 3_600_000
-"""Reservations that nobody claims go when their org has admitted nothing for so long: a reaper has never run."""
+KIND = {Period.DAY: "d", Period.WEEK: "w", Period.MONTH: "m"}
+CALENDAR = {kind: period for period, kind in KIND.items()}
+_UNIT = {Unit.REQUESTS: "r", Unit.TOKENS: "t", Unit.STREAMS: "s"}
+
+
+def due(org_id: str) -> str:
+    """The key that every script of an org is given."""
+    return f"ias2:{{{org_id}}}:due"
 
 
 def bucket(org_id: str, limit: Limit) -> str:
     """A bucket's key. The period is part of it because it is part of the unit in which the level is kept."""
-    return f"ias1:{{{org_id}}}:b:{limit.period_ms}:{limit.bucket}"
+    name = f"s:{limit.bucket}" if limit.unit is Unit.STREAMS else f"b:{limit.period_ms}:{limit.bucket}"
+    return f"ias2:{{{org_id}}}:{name}"
 
 
-def opened(org_id: str) -> str:
-    """The org's reservations that are not claimed yet."""
-    return f"ias1:{{{org_id}}}:open"
+def counter(key: BudgetKey) -> str:
+    """A budget counter's key."""
+    return f"ias2:{{{key.org_id}}}:{KIND[key.calendar]}:{key.start_ms}:{key.scope}"
 
 
-def due(org_id: str) -> str:
-    """The deadlines of the same."""
-    return f"ias1:{{{org_id}}}:due"
+def rule(limit: Limit) -> str:
+    """A limit as the scripts read it and reservations keep it."""
+    kind = _UNIT[limit.unit] if limit.calendar is None else KIND[limit.calendar]
+    return f"{kind}{limit.dry_run:d}:{limit.refill}:{limit.period_ms}:{limit.capacity}:{limit.bucket}"

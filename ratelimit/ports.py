@@ -57,7 +57,7 @@ class Limit:
     name: str
     """What a person calls it, for the 429: `requestsPerMinute of the model`."""
     bucket: str
-    """Which bucket inside the org, for example `key:<id>:rpm`; of a budget its scope alone, `org`, `user:<id>` or `key:<id>`. Same bucket, same level."""
+    """Which bucket inside the org, as `key:<id>:rpm`; of a budget its scope alone: `org`, `user:<id>` or `key:<id>`. Same bucket, same level."""
     refill: int
     period_ms: int
     capacity: int
@@ -77,7 +77,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class TokenHold:
-    """How many tokens to hold, in order of preference. With `free` = what is left in the tightest token limit of the request:
+    """How many tokens to hold, in order of preference.
+
+    With `free` = what is left in the tightest token limit of the request:
 
     1. `full`, if it is at most `share_percent` of `free`;
     2. else `reduced` (0: not offered; at most `full`), if it fits;
@@ -269,7 +271,10 @@ class AdmissionStore(Protocol):
         """Turn overdue holds of any org into charges; return swept reservations that are not yet `reported`, also of earlier sweeps."""
 
     async def reported(self, reservations: Sequence[tuple[str, str]]) -> None:
-        """(org id, reservation id) of swept ones have their event in a durable spool: do not return them again. Late settlements still correct them."""
+        """Swept ones, by (org id, reservation id), have their event in a durable spool: do not return them again.
+
+        Late settlements still correct them, for a day. A never claimed one is charged 0 from here on, as its event says.
+        """
 
     async def seed(self, budget: BudgetKey, since_ms: int, base: int) -> None:
         """Set the base of a counter, if its `since_ms` is still this one. Idempotent: also the repeating job calls it, as late events arrive."""

@@ -162,63 +162,6 @@ async def test_two_replicas_share_one_bucket(valkey: TestValkey) -> None:
         await store.aclose()
 
 
-async def test_the_script_follows_the_rule(valkey: TestValkey, client: Redis) -> None:
-    """Each reply equals the pure rule at the time that the reply names."""
-    await client.script_load(store_valkey._ADMIT)
-    limits = (
-        Limit("a", "a", refill=7, period_ms=1_000, capacity=3),
-        Limit("b", "b", refill=1_000_003, period_ms=60_000, capacity=149_999_999_999),
-        Limit("c", "c", refill=3, period_ms=7, capacity=5),
-    )
-    store = ValkeyAdmissionStore(client, PATIENT_MS, CLAIM_TTL_MS)
-    levels = tuple(bucket.Level() for _ in limits)
-    for cost in (1, 2, 1, 6, 1, 3, 1, 1, 4) * 8:
-        command = store._command(admission(*limits, cost=cost), 1 << 50)
-        now, verdict, _, *numbers = await client.execute_command(*command)
-        outcome = bucket.decide(limits, levels, cost, now)
-        levels = outcome.levels
-        assert (verdict == 1) == outcome.admitted
-        assert numbers == [n for s in outcome.states for n in (s.remaining, s.ms_to_full, s.retry_ms)]
-        for limit, level in zip(limits, levels, strict=True):
-            kept = await client.get(layout.bucket("org", limit))
-            assert kept in ({f"{level.w}:{level.t}".encode()} if level.w > level.t - now else {kept})
-        await asyncio.sleep(0.003)
-
-
-async def test_a_bucket_of_the_future_waits_for_the_clock(client: Redis, store: AdmissionStore) -> None:
-    """As after a failover to a machine whose clock is behind."""
-    future = time.time_ns() // 1_000_000 + 5_000
-    await client.set(layout.bucket("org", SLOW), f"{SLOW.capacity * SLOW.period_ms}:{future}")
-    if isinstance(store, MemoryAdmissionStore):
-        store._buckets[layout.bucket("org", SLOW)] = (bucket.Level(SLOW.capacity * SLOW.period_ms, future), future + 1)
-    (decision,) = await store.admit([admission(SLOW)])
-    assert decision.reservation_id is None
-    assert 3_604_000 < decision.states[0].retry_ms <= 3_605_000
-
-
-async def test_every_key_has_the_orgs_hash_tag_and_an_expiry(valkey: TestValkey, client: Redis) -> None:
-    store = store_valkey.connect(valkey.url, PATIENT_MS)
-    await store.admit([admission(SLOW, FAST)])
-    await store.aclose()
-    keys = {key.decode() async for key in client.scan_iter()}
-    assert len(keys) == 5
-    assert all("{org}" in key for key in keys - {layout.ORGS})
-    for key in keys - {layout.ORGS}:
-        assert await client.pttl(key) > 0, key
-    assert await client.pttl(layout.bucket("org", FAST)) <= 1_010
-
-
-async def test_a_call_that_comes_too_late_does_nothing(client: Redis) -> None:
-    store = ValkeyAdmissionStore(client, PATIENT_MS, CLAIM_TTL_MS)
-    await client.script_load(store_valkey._ADMIT)
-    seconds, micros = await client.time()
-    past = seconds * 1000 + micros // 1000 - 1
-    now, verdict, rid = await client.execute_command(*store._command(admission(SLOW), past))
-    assert (verdict, rid) == (0, b"")
-    assert now > past
-    assert await client.keys() == []
-
-
 async def test_a_forgotten_script_is_loaded_again(valkey: TestValkey, client: Redis) -> None:
     store = store_valkey.connect(valkey.url, PATIENT_MS)
     await store.admit([admission(SLOW)])
@@ -262,20 +205,6 @@ async def test_a_frozen_server_costs_one_deadline_and_charges_nobody(valkey: Tes
     await store.aclose()
 
 
-async def test_an_answer_that_comes_too_late_leaves_nothing_unclaimed(valkey: TestValkey, client: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The request was decided without it, so the reaper must not find it."""
-    store = store_valkey.connect(valkey.url, deadline_ms=PATIENT_MS, claim_ttl_ms=1)
-    await store.admit([admission(WIDE)])
-    store._deadline_ms = 0
-    monkeypatch.setattr(store_valkey, "_LOOP_LATE_MS", 60_000)
-    store._command = lambda a, _: ValkeyAdmissionStore._command(store, a, 1 << 50)  # type: ignore[method-assign]
-    with pytest.raises(StoreUnavailable):
-        await store.admit([admission(WIDE, org="late")])
-    await store.aclose()
-    assert await client.exists(layout.bucket("late", WIDE)) == 1
-    assert await client.exists(layout.opened("late"), layout.due("late")) == 0
-
-
 async def test_a_loop_that_was_late_itself_still_takes_the_answer(valkey: TestValkey) -> None:
     store = store_valkey.connect(valkey.url, PATIENT_MS)
     await store.admit([admission(WIDE)])
@@ -297,19 +226,3 @@ async def test_a_server_that_is_gone_is_unavailable_at_once() -> None:
     await store.aclose()
 
 
-async def test_an_error_in_a_batch_refuses_all_of_it_and_leaves_nothing_unclaimed(valkey: TestValkey, client: Redis) -> None:
-    await client.hset(layout.bucket("org", SLOW), "not", "a bucket")
-    store = store_valkey.connect(valkey.url, PATIENT_MS)
-    with pytest.raises(StoreUnavailable):
-        await store.admit([admission(WIDE, org="good"), admission(SLOW)])
-    await store.aclose()
-    assert await client.exists(layout.due("good"), layout.opened("good")) == 0
-
-
-async def test_idle_orgs_leave_the_index_and_busy_ones_stay(valkey: TestValkey, client: Redis) -> None:
-    store = store_valkey.connect(valkey.url, PATIENT_MS, claim_ttl_ms=60_000)
-    await store.admit([admission(SLOW, org="busy"), admission(SLOW, org="waiting")])
-    await client.zadd(layout.ORGS, {"idle": 1, "waiting": 1})
-    await store.unclaimed()
-    assert set(await client.zrange(layout.ORGS, 0, -1)) == {b"busy", b"waiting"}
-    await store.aclose()

@@ -1,0 +1,85 @@
+-- Admit one request: charge and hold in every limit, or in none.
+-- ARGV  2 UUIDv7 text behind its time, 3 claim, 4 its ttl ms, 5 user, 6 key, 7 publication, 8 cost; tokens to hold: 9 full, 10 free tokens from which
+--       full is given, 11 reduced (0: none), 12 the least that is offered; then the limits
+-- Reply now, 1 admitted or 2 refused, reservation id, tokens held, learned, then remaining, ms to full, retry ms, held of each limit;
+--       or now, 3, then kind, scope, start, end, since of each budget counter whose base is not known
+local ttl, cost = tonumber(ARGV[4]), tonumber(ARGV[8])
+local full, full_from, reduced, least = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+
+-- The time of admission is never before a counter's `since`, so that a clock that goes back puts no request into the base.
+local at, latest, limits = nil, now, nil
+while at ~= latest do
+  at, limits = latest, {}
+  for i = 13, #ARGV do
+    local b = rule(ARGV[i])
+    if IS_CALENDAR[b.kind] then
+      if not read(b, at) then new_counter(b, b.kind, b.name, at) end
+      latest = math.max(latest, b.since)
+    else
+      read_bucket(b)
+    end
+    limits[#limits + 1] = b
+  end
+end
+
+local unseeded = {now, 3}
+for _, b in ipairs(limits) do
+  if IS_CALENDAR[b.kind] and not b.base and not b.dry then
+    if b.new then write_counter(b) end
+    local start = start_of(b.kind, at)
+    for _, value in ipairs({b.kind, b.name, start, end_of(b.kind, start), b.since}) do unseeded[#unseeded + 1] = value end
+  end
+end
+if #unseeded > 2 then return unseeded end
+
+local admitted, tightest = true, nil
+for _, b in ipairs(limits) do
+  b.wanted = b.kind == 'r' and cost or b.kind == 's' and 1 or least
+  b.free = free(b)
+  b.fits = b.wanted <= b.free
+  if not b.dry then
+    admitted = admitted and b.fits
+    if IS_TOKENS[b.kind] then tightest = math.min(tightest or b.free, b.free) end
+  end
+end
+
+local tokens = full
+if tightest and tightest < full_from then
+  tokens = reduced > 0 and reduced <= tightest and reduced or math.min(full, tightest)
+end
+
+local id, items = '', {}
+if admitted then
+  for _, b in ipairs(limits) do
+    if b.fits then
+      if b.kind == 'r' then
+        b.w = b.w + cost * b.P
+      else
+        b.held = b.kind == 's' and 1 or b.dry and math.min(tokens, b.free) or tokens
+        b.h = b.h + b.held
+        items[#items + 1] = b.limit
+        items[#items + 1] = b.held
+      end
+      write(b)
+    end
+  end
+  id = string.format('%08x-%04x-', math.floor(at / 65536), math.fmod(at, 65536)) .. ARGV[2]
+  write_reservation(id, {u = ARGV[5], k = ARGV[6], c = 0, s = OPEN, n = tokens, p = ARGV[3], i = items}, HELD)
+  put('due', now + ttl, id)
+end
+
+local learned = ARGV[7] ~= '' and redis.call('HGET', org .. 'l', ARGV[7])
+local reply = {now, admitted and 1 or 2, id, admitted and tokens or 0, learned and string.match(learned, '^[^;]*') or ''}
+for _, b in ipairs(limits) do
+  local calendar = IS_CALENDAR[b.kind]
+  local to_end = calendar and end_of(b.kind, start_of(b.kind, at)) - now
+  local retry = 0
+  if not b.fits then
+    if b.wanted > b.B then retry = -1
+    elseif calendar then retry = to_end
+    elseif b.kind == 's' then retry = 1000
+    else retry = b.t - now + ceil_div(b.w + (b.h + b.wanted - b.B) * b.P, b.L) end
+  end
+  for _, value in ipairs({math.max(0, free(b)), to_end or to_full(b), retry, b.held or 0}) do reply[#reply + 1] = value end
+end
+return reply

@@ -1,0 +1,29 @@
+-- Hold for a running request that the store has lost, in all budget counters that it may belong to, whether it fits or not.
+-- Its limits are not known any more: what it tops up later is not refused.
+-- ARGV  2 reservation id, 3 ttl ms, 4 user, 5 key, 6 tokens   Reply now, 1
+local id, ttl, user, key, tokens = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
+local r = read_reservation(id)
+if r then
+  if r.s ~= OPEN then renew(id, r, ttl) end
+  return {now, 1}
+end
+local at, items = admitted_at(id), {}
+for _, scope in ipairs(scopes(user, key)) do
+  for _, kind in ipairs(CALENDARS) do
+    local start = start_of(kind, at)
+    local b = scope and read_counter({}, counter_key(kind, scope, start))
+    if scope and not b and end_of(kind, start) > now then
+      b = new_counter({}, kind, scope, at)
+      b.since = math.max(now, at)
+    end
+    if b then
+      b.h = b.h + tokens
+      write_counter(b)
+      items[#items + 1] = kind .. '0:0:1:' .. text(MAX) .. ':' .. scope
+      items[#items + 1] = tokens
+    end
+  end
+end
+write_reservation(id, {u = user, k = key, c = 1, s = OPEN, n = tokens, p = '', i = items}, HELD)
+put('due', now + ttl, id)
+return {now, 1}

@@ -1,0 +1,229 @@
+"""A small RESP2 client for one server: one connection, pipelined, parsed by hiredis; every call has a deadline.
+
+It exists because a general client costs several times the CPU of all the rest of an admission (`make bench-admission` measures both).
+What is sent together is answered together. A call that is not answered within its deadline fails and is left to end by itself; until
+it has, further calls fail at once, so that a silent server costs one deadline and not one for each request.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import hiredis
+
+from ratelimit.ports import StoreUnavailable
+
+Command = tuple[str | int | bytes, ...]
+Replies = list[Any]
+
+_CONNECT_S = 1.0
+_LOOP_LATE_S = 0.005
+"""A deadline that we notice later than this says that our own loop was busy, and nothing about the server: it gets its time once more."""
+
+
+class ReplyError(Exception):
+    """What the server answered in place of a reply, for example `OOM command not allowed …`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the server is, and what to say first."""
+
+    host: str
+    port: int
+    path: str
+    tls: bool
+    greeting: tuple[Command, ...]
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """Read `redis://[user[:password]@]host[:port][/db]`, `rediss://` (TLS) or `unix://[user[:password]@]/path[?db=n]`; else ValueError."""
+        parts = urlsplit(url)
+        if parts.scheme not in {"redis", "rediss", "unix"}:
+            raise ValueError("the address of Valkey begins with redis://, rediss:// or unix://")
+        greeting: list[Command] = []
+        if parts.password:
+            user = (unquote(parts.username),) if parts.username else ()
+            greeting.append(("AUTH", *user, unquote(parts.password)))
+        unix = parts.scheme == "unix"
+        database = parse_qs(parts.query).get("db", ["0"])[0] if unix else parts.path.strip("/") or "0"
+        if database != "0":
+            greeting.append(("SELECT", int(database)))
+        return cls(parts.hostname or "localhost", parts.port or 6379, unquote(parts.path) if unix else "", parts.scheme == "rediss", tuple(greeting))
+
+
+class RespClient:
+    """Connects at the first call, and again at the next call after the connection was lost. `first` is sent on each new connection."""
+
+    def __init__(self, address: Address, first: Sequence[Command] = ()) -> None:
+        self._address = address
+        self._first = (*address.greeting, *first)
+        self._connection: _Connection | None = None
+        self._connecting: asyncio.Task[_Connection] | None = None
+        self._connect_overdue = False
+        self.connections = 0
+        """How many there have been: a new one may reach a server that was emptied."""
+
+    async def call(self, commands: Sequence[Command], deadline_ms: float, on_late: Callable[[Replies], None] | None = None) -> Replies:
+        """Send and return one reply for each command, errors as ReplyError in their place. Raises StoreUnavailable.
+
+        `on_late` is given the replies if they come after the deadline.
+        """
+        if not commands:
+            return []
+        connection = self._connection
+        if connection is None or connection.closed:
+            connection = await self._connect(deadline_ms / 1000)
+        if connection.overdue:
+            raise StoreUnavailable("an earlier call is still unanswered")
+        return await connection.send(commands, deadline_ms / 1000, on_late)
+
+    async def aclose(self) -> None:
+        """Close the connection; calls that wait fail."""
+        if self._connecting is not None:
+            await asyncio.wait({self._connecting})
+        if self._connection is not None:
+            self._connection.close()
+            await self._connection.gone
+
+    async def _connect(self, deadline_s: float) -> "_Connection":
+        if self._connecting is None:
+            self._connect_overdue = False
+            self._connecting = asyncio.ensure_future(self._open())
+            self._connecting.add_done_callback(self._connected)
+        elif self._connect_overdue:
+            raise StoreUnavailable("the connection is still not there")
+        connecting = self._connecting
+        await asyncio.wait({connecting}, timeout=deadline_s)
+        if not connecting.done():
+            self._connect_overdue = True
+            raise StoreUnavailable(f"no connection within {deadline_s * 1000:.0f} ms")
+        return connecting.result()
+
+    def _connected(self, task: "asyncio.Task[_Connection]") -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception() is None:
+            self._connection = task.result()
+            self.connections += 1
+
+    async def _open(self) -> "_Connection":
+        loop = asyncio.get_running_loop()
+        to = self._address
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                if to.path:
+                    _, connection = await loop.create_unix_connection(_Connection, to.path)
+                else:
+                    tls = ssl.create_default_context() if to.tls else None
+                    _, connection = await loop.create_connection(_Connection, to.host, to.port, ssl=tls)
+        except (OSError, TimeoutError) as error:
+            raise StoreUnavailable(f"cannot connect: {str(error) or type(error).__name__}") from error
+        if self._first:
+            refused = next((r for r in await connection.send(self._first, _CONNECT_S, None) if isinstance(r, ReplyError)), None)
+            if refused is not None:
+                connection.close()
+                raise StoreUnavailable(str(refused)) from refused
+        return connection
+
+
+class _Batch:
+    """Commands that were sent together. `overdue`: nobody waits for them any more."""
+
+    __slots__ = ("answer", "left", "on_late", "overdue", "replies")
+
+    def __init__(self, answer: "asyncio.Future[Replies]", left: int, on_late: Callable[[Replies], None] | None) -> None:
+        self.answer = answer
+        self.left = left
+        self.replies: Replies = []
+        self.on_late = on_late
+        self.overdue = False
+
+
+class _Connection(asyncio.Protocol):
+    """One connection; answers come in the order of the commands."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader(replyError=ReplyError)
+        self._waiting: deque[_Batch] = deque()
+        self._transport: asyncio.Transport | None = None
+        self.gone: asyncio.Future[None] = self._loop.create_future()
+        self.overdue = 0
+        self.closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def close(self) -> None:
+        self.closed = True
+        if self._transport is not None:
+            self._transport.close()
+
+    async def send(self, commands: Sequence[Command], deadline_s: float, on_late: Callable[[Replies], None] | None) -> Replies:
+        if self.closed or self._transport is None:
+            raise StoreUnavailable("the connection was lost")
+        batch = _Batch(self._loop.create_future(), len(commands), on_late)
+        self._waiting.append(batch)
+        self._transport.write(b"".join([hiredis.pack_command(command) for command in commands]))  # type: ignore[arg-type] # the stub means tuples of one
+        timer = self._loop.call_later(deadline_s, self._late, batch, self._loop.time() + deadline_s, deadline_s)
+        try:
+            return await batch.answer
+        finally:
+            timer.cancel()
+            if batch.answer.cancelled() and not batch.overdue and batch.left:
+                self._give_up(batch)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not False:
+                self._replied(reply)
+        except (hiredis.ProtocolError, IndexError) as error:
+            self._fail(StoreUnavailable(f"not RESP: {error}"))
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._fail(StoreUnavailable(f"the connection was lost: {exc or 'closed'}"))
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    def _replied(self, reply: Any) -> None:
+        batch = self._waiting[0]
+        batch.replies.append(reply)
+        batch.left -= 1
+        if batch.left:
+            return
+        self._waiting.popleft()
+        if batch.overdue:
+            self.overdue -= 1
+            if batch.on_late is not None:
+                batch.on_late(batch.replies)
+        elif not batch.answer.done():
+            batch.answer.set_result(batch.replies)
+
+    def _late(self, batch: _Batch, due: float, once_more_s: float) -> None:
+        if batch.answer.done():
+            return
+        if once_more_s and self._loop.time() > due + _LOOP_LATE_S:
+            self._loop.call_later(once_more_s, self._late, batch, due, 0.0)
+            return
+        self._give_up(batch)
+        if not batch.answer.done():
+            batch.answer.set_exception(StoreUnavailable("no answer within the deadline"))
+
+    def _give_up(self, batch: _Batch) -> None:
+        batch.overdue = True
+        self.overdue += 1
+
+    def _fail(self, error: StoreUnavailable) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        self.overdue = 0
+        for batch in waiting:
+            if not batch.overdue and not batch.answer.done():
+                batch.answer.set_exception(error)

@@ -1,0 +1,84 @@
+"""Runs the scripts on one connection: bounds them in time on the server's clock, and loads them anew where they were forgotten."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from ratelimit import layout
+from ratelimit.ports import StoreUnavailable
+from ratelimit.resp import Address, Command, Replies, ReplyError, RespClient
+from ratelimit.scripts import Script
+from ratelimit.server_clock import ServerClock
+
+Call = tuple[str, str, tuple[str | int | bytes, ...]]
+"""Script, org, arguments behind `not_after`."""
+
+
+class ScriptRunner:
+    """Every call ends within `deadline_ms`. The clock may be shared by several runners of one server."""
+
+    def __init__(self, address: Address, scripts: Mapping[str, Script], clock: ServerClock, deadline_ms: int) -> None:
+        self.sha = {name: script.sha for name, script in scripts.items()}
+        self._load: list[Command] = [("SCRIPT", "LOAD", script.source) for script in scripts.values()]
+        self._client = RespClient(address, self._load)
+        self._clock = clock
+        self.deadline_ms = deadline_ms
+
+    async def aclose(self) -> None:
+        await self._client.aclose()
+
+    async def run(self, calls: Sequence[Call]) -> Replies:
+        """Run all; raises StoreUnavailable if any of them did not."""
+        if not calls:
+            return []
+        not_after = await self.not_after()
+        replies = await self.ask([self.command(call, not_after) for call in calls])
+        if any(len(reply) == 1 for reply in replies):
+            raise StoreUnavailable("the call came too late")
+        return replies
+
+    def command(self, call: Call, not_after_ms: int) -> Command:
+        name, org_id, arguments = call
+        return ("EVALSHA", self.sha[name], 1, layout.due(org_id), not_after_ms, *arguments)
+
+    async def ask(self, commands: Sequence[Command]) -> Replies:
+        """Send and return the replies; raises StoreUnavailable if one of them is an error."""
+        replies = await self.send(commands)
+        for reply in replies:
+            if isinstance(reply, ReplyError):
+                raise StoreUnavailable(str(reply)) from reply
+        return replies
+
+    async def send(self, commands: Sequence[Command], on_late: Callable[[Replies], None] | None = None) -> Replies:
+        """One round trip; errors stand in place of their reply. A flushed server has forgotten the scripts: they are loaded and run then."""
+        sent = local_ms()
+        replies = await self._client.call(commands, self.deadline_ms, on_late)
+        received = local_ms()
+        for command, reply in zip(commands, replies, strict=True):
+            if command[0] == "EVALSHA" and isinstance(reply, list):
+                self._clock.observe(sent, received, reply[0])
+        missing = [i for i, reply in enumerate(replies) if isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT")]
+        if missing:
+            left_ms = max(1.0, self.deadline_ms - (received - sent))
+            again = await self._client.call([*self._load, *(commands[i] for i in missing)], left_ms)
+            for i, reply in zip(missing, again[len(self._load) :], strict=True):
+                replies[i] = reply
+        return replies
+
+    async def not_after(self) -> int:
+        """The last moment, on the server's clock, at which a call that is sent now may run."""
+        if not self._clock.known:
+            await self.server_now()
+        return self._clock.at(local_ms()) + 2 * self.deadline_ms
+
+    async def server_now(self) -> int:
+        """Ask the server for its time."""
+        sent = local_ms()
+        ((seconds, micros),) = await self.ask([("TIME",)])
+        now = int(seconds) * 1000 + int(micros) // 1000
+        self._clock.observe(sent, local_ms(), now)
+        return now
+
+
+def local_ms() -> float:
+    """Time for differences only."""
+    return time.monotonic() * 1000

@@ -1,0 +1,33 @@
+"""The Lua scripts that run in Valkey, by name. What they share stands in front of each."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script and the name under which the server keeps it."""
+
+    source: str
+
+    @property
+    def sha(self) -> str:
+        """What EVALSHA calls it."""
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+def _read(*names: str) -> Script:
+    folder = resources.files("ratelimit").joinpath("lua")
+    return Script("\n".join(folder.joinpath(f"{name}.lua").read_text() for name in names))
+
+
+SCRIPTS: Mapping[str, Script] = MappingProxyType(
+    {
+        **{name: _read("common", name) for name in ("admit", "extend", "top_up", "hold_again", "sweep", "reported", "seed")},
+        "settle": _read("common", "learn", "settle"),
+        "look": _read("look"),
+    }
+)
