@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ias import headers as names
-from ias.errors import ApiError, invalid_api_key
+from ias.errors import MESSAGES_PATH, ApiError, invalid_api_key
 from protos.auth_pb2 import CheckResponse, DeniedHttpResponse, OkHttpResponse
 from protos.base_pb2 import HeaderValue, HeaderValueOption, HttpStatus
 
@@ -34,11 +34,11 @@ def respond(status: int, body: bytes, headers: Headers = ()) -> bytes:
     return answer
 
 
-def refuse(error: ApiError) -> bytes:
-    """Answer with an error."""
-    if error.status == 401:
+def refuse(error: ApiError, path: str) -> bytes:
+    """Answer with an error, in the shape that clients of the path expect."""
+    if error.status == 401 and not path.startswith(MESSAGES_PATH):
         return _INVALID_API_KEY
-    return respond(error.status, error.openai_body(), error.headers)
+    return respond(error.status, error.body(path), error.headers)
 
 
 def _options(headers: Headers) -> list[HeaderValueOption]:

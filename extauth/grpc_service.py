@@ -178,7 +178,7 @@ def _refuse(check: _Check, error: Exception) -> None:
     if not isinstance(error, ApiError):
         log.error("check failed", request_id=incoming.request_id, exc_info=error)
         error = service_unavailable("Authorization")
-    check.reply(error.status, _refusal(error))
+    check.reply(error.status, _refusal(error, incoming.target))
     log.info(
         "request refused",
         status=error.status,
@@ -191,13 +191,13 @@ def _refuse(check: _Check, error: Exception) -> None:
     )
 
 
-def _refusal(error: ApiError) -> bytes:
+def _refusal(error: ApiError, path: str) -> bytes:
     """An answer whatever happens: one that cannot be rendered must not take the batch along."""
     try:
-        return answer.refuse(error)
+        return answer.refuse(error, path)
     except Exception:
         log.exception("a refusal could not be rendered", code=error.code)
-        return answer.refuse(service_unavailable("Authorization"))
+        return answer.refuse(service_unavailable("Authorization"), path)
 
 
 def _count(decision: Decision) -> None:

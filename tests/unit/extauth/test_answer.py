@@ -29,7 +29,8 @@ def test_an_answer_of_our_own() -> None:
         errors.service_unavailable("X"),
     ],
 )
-def test_errors_keep_status_body_and_headers(error: errors.ApiError) -> None:
-    verdict = read_answer(answer.refuse(error))
-    assert (verdict.status, verdict.body) == (error.status, error.openai_body())
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages?beta=true"])
+def test_errors_keep_status_body_and_headers(path: str, error: errors.ApiError) -> None:
+    verdict = read_answer(answer.refuse(error, path))
+    assert (verdict.status, verdict.body) == (error.status, error.body(path))
     assert verdict.headers == {"content-type": "application/json", **dict(error.headers)}

@@ -2,21 +2,32 @@
 
 import time
 from collections.abc import Sequence
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
 from extauth import answer
-from extauth.grpc_service import CheckService, Policy
+from extauth.admission import Admissions
+from extauth.estimate import NOTHING_LEARNED
+from extauth.grpc_service import CheckService
+from extauth.learned import LearnedValues
 from extauth.lookup import CredentialLookup
-from extauth.ports import GatewayReader
+from extauth.ports import BudgetLedger, GatewayReader, ReplicaRegister
+from extauth.replicas import Replicas
+from extauth.seeding import BudgetSeeder
 from extauth.snapshot import Changed, Snapshot
-from ias.context import SigningKeys
+from ias import telemetry
+from ias.context import verify
 from ias.errors import ApiError
-from ratelimit.ports import Admission, AdmissionStore
+from ias.gateway_views import ScopeLimits
+from ias.headers import CONTEXT
+from ratelimit.ports import Admission, AdmissionStore, Decision, Learned, Limit, LimitState, Unit
 from ratelimit.store_memory import MemoryAdmissionStore
 from tests.support.checks import FakeCall, ask, check_message
-from tests.unit.extauth.world import KEY, PEPPERS, credential, publication
+from tests.unit.extauth.world import KEY, POLICY, credential, publication
+
+TOKENS = Limit("tokensPerMinute of the user", "user:u:tpm", 1, 60_000, 9, Unit.TOKENS)
+DRY = Limit("tokensPerHour of the user", "user:u:tph", 1, 3_600_000, 9, Unit.TOKENS, dry_run=True)
 
 
 class BrokenStore:
@@ -24,13 +35,25 @@ class BrokenStore:
         raise ZeroDivisionError("a bug")
 
 
-def service(store: object) -> CheckService:
+class Decides:
+    """A store that answers each admission with the same decision."""
+
+    def __init__(self, decision: Decision) -> None:
+        self.decision = decision
+
+    async def admit(self, admissions: Sequence[Admission]) -> list[Decision]:
+        return [self.decision for _ in admissions]
+
+
+def service(store: object, **of_key: Any) -> CheckService:
     snapshot = Snapshot(10, 10, 60)
-    snapshot.apply(Changed((KEY.credential_id,), ("pub-small",), ()), [credential()], [publication(requests_per_minute=1)])
+    published = publication(limits=ScopeLimits(requests_per_minute=1))
+    snapshot.apply(Changed((KEY.credential_id,), ("pub-small",), ()), [credential(**of_key)], [published])
     snapshot.confirm(time.monotonic())
     lookup = CredentialLookup(cast("GatewayReader", None), snapshot, 1)
-    policy = Policy(PEPPERS, SigningKeys("k", {"k": b"s" * 32}), 1_000)
-    return CheckService(snapshot, lookup, cast("AdmissionStore", store), MemoryAdmissionStore(lambda: 0), policy)
+    asked = cast("AdmissionStore", store)
+    admissions = Admissions(asked, BudgetSeeder(cast("BudgetLedger", None), asked, 1, 1), Replicas(cast("ReplicaRegister", None), 1), 1_000)
+    return CheckService(snapshot, lookup, admissions, LearnedValues(10), POLICY)
 
 
 async def test_a_batch_is_decided_together_and_each_call_is_answered() -> None:
@@ -54,10 +77,10 @@ async def test_a_message_that_is_none_is_an_error_of_the_call() -> None:
 async def test_a_refusal_that_cannot_be_rendered_harms_no_other_call(monkeypatch: pytest.MonkeyPatch) -> None:
     render = answer.refuse
 
-    def refuse(error: ApiError) -> bytes:
+    def refuse(error: ApiError, path: str) -> bytes:
         if error.status == 401:
             raise TypeError("a bug")
-        return render(error)
+        return render(error, path)
 
     monkeypatch.setattr(answer, "refuse", refuse)
     verdicts = await ask(service(MemoryAdmissionStore(lambda: 0)).handle, check_message("wrong"), check_message(KEY.text))
@@ -72,3 +95,35 @@ async def test_a_fault_of_our_own_is_a_503_and_never_a_pass() -> None:
     (verdict,) = await ask(broken.handle, check_message(KEY.text))
     assert (verdict.allowed, verdict.status) == (False, 503)
     await broken.finish()
+
+
+async def test_the_store_says_what_was_held_and_the_context_says_so_too() -> None:
+    decision = Decision("r-1", (LimitState(TOKENS, 5, 1_000, 0),), held_tokens=123)
+    (verdict,) = await ask(service(Decides(decision)).handle, check_message(KEY.text))
+    context = verify(verdict.headers[CONTEXT], POLICY.signing_keys, "req-1", "/v1/chat/completions", time.time_ns() // 1_000_000)
+    assert (context.reservation_id, context.held_tokens, context.in_store) == ("r-1", 123, True)
+    assert verdict.client_headers["x-ratelimit-remaining-tokens"] == "5"
+
+
+async def test_a_refusal_has_the_shape_of_its_path() -> None:
+    asked = service(Decides(Decision(None, (LimitState(TOKENS, 0, 1_000, 1_000),))))
+    chat, messages = await ask(asked.handle, check_message(KEY.text), check_message(KEY.text, path="/v1/messages"))
+    assert chat.body.startswith(b'{"error":{"message":"Rate limit reached: tokensPerMinute of the user.')
+    assert messages.body.startswith(b'{"type":"error","error":{"type":"rate_limit_error"')
+    assert chat.headers["x-ratelimit-remaining-tokens"] == "0"
+
+
+async def test_what_decisions_teach_is_kept() -> None:
+    learned = Learned(77, 7, 1_000)
+    asked = service(Decides(Decision("r", (), learned=learned)))
+    assert asked._learned.of("org-1", "pub-small") is NOTHING_LEARNED
+    await ask(asked.handle, check_message(KEY.text))
+    assert asked._learned.of("org-1", "pub-small") is learned
+
+
+async def test_a_limit_in_dry_run_is_counted_by_its_setting_and_refuses_nothing() -> None:
+    counted = telemetry.WOULD_REFUSE.labels("tokensPerHour", "user")
+    before = counted._value.get()
+    (verdict,) = await ask(service(Decides(Decision("r", (LimitState(DRY, 0, 9, 9),)))).handle, check_message(KEY.text))
+    assert verdict.allowed
+    assert counted._value.get() == before + 1
