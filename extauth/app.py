@@ -51,7 +51,7 @@ async def run(settings: ExtauthSettings) -> None:
         replicas = Replicas(register, settings.replica_interval_ms / 1000)
         beating = asyncio.ensure_future(replicas.run())
         closing.callback(beating.cancel)
-        seeder = BudgetSeeder(ledger, store, settings.database_timeout_ms / 1000, settings.store_timeout_ms / 1000)
+        seeder = BudgetSeeder(ledger, store, settings.database_timeout_ms / 1000)
         await _serve(settings, reader, Admissions(store, seeder, replicas, settings.store_timeout_ms), stop)
         await seeder.finish()
 

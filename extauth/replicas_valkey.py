@@ -8,6 +8,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
+from ratelimit import layout
 from ratelimit.ports import StoreUnavailable
 
 _BEAT = """
@@ -18,7 +19,6 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {now, redis.call('ZCARD', KEYS[1])}
 """
-_REPLICAS = "ias1:extauth"
 _TIMEOUT_S = 1
 
 
@@ -38,12 +38,12 @@ class ValkeyReplicaRegister:
     async def aclose(self) -> None:
         """Leave the register if the server answers, so that the others' shares grow at once."""
         with contextlib.suppress(exceptions.RedisError, OSError):
-            await self._client.zrem(_REPLICAS, self._replica_id)
+            await self._client.zrem(layout.REPLICAS, self._replica_id)
         await self._client.aclose()
 
     async def beat(self, live_ms: int) -> tuple[int, int]:
         try:
-            now, count = await self._client.eval(_BEAT, 1, _REPLICAS, self._replica_id, live_ms)
+            now, count = await self._client.eval(_BEAT, 1, layout.REPLICAS, self._replica_id, live_ms)
         except (exceptions.RedisError, OSError) as error:
             raise StoreUnavailable(str(error) or type(error).__name__) from error
         return int(now), int(count)

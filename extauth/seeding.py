@@ -4,29 +4,28 @@ import asyncio
 from collections.abc import Sequence
 
 from extauth.ports import BudgetLedger, ReaderUnavailable
-from ratelimit.ports import AdmissionStore, StoreUnavailable, Unseeded
+from ratelimit.ports import AdmissionStore, Unseeded
 
 _MAX_READS = 1_000
 
 
 class BudgetSeeder:
-    """`ledger_timeout_s` bounds the wait of a request for the ledger, `store_timeout_s` that for the store."""
+    """`timeout_s` bounds the wait of a request for the ledger; the store bounds that for itself."""
 
-    def __init__(self, ledger: BudgetLedger, store: AdmissionStore, ledger_timeout_s: float, store_timeout_s: float) -> None:
+    def __init__(self, ledger: BudgetLedger, store: AdmissionStore, timeout_s: float) -> None:
         self._ledger = ledger
         self._store = store
-        self._ledger_timeout_s = ledger_timeout_s
-        self._store_timeout_s = store_timeout_s
+        self._timeout_s = timeout_s
         self._running: dict[Unseeded, asyncio.Task[None]] = {}
 
     async def seed(self, counters: Sequence[Unseeded]) -> None:
         """Return when all have their base; raise ReaderUnavailable or StoreUnavailable when one cannot get it in time."""
         tasks = [self._join(counter) for counter in counters]
-        done, waiting = await asyncio.wait(tasks, timeout=self._ledger_timeout_s, return_when=asyncio.FIRST_EXCEPTION)
+        done, waiting = await asyncio.wait(tasks, timeout=self._timeout_s, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
         if waiting:
-            raise ReaderUnavailable(f"no answer within {self._ledger_timeout_s} s")
+            raise ReaderUnavailable(f"no answer within {self._timeout_s} s")
 
     async def finish(self) -> None:
         """Wait until nothing is being read."""
@@ -43,10 +42,7 @@ class BudgetSeeder:
 
     async def _seed(self, counter: Unseeded) -> None:
         base = await self._ledger.spent(counter.budget, counter.since_ms)
-        try:
-            await asyncio.wait_for(self._store.seed(counter.budget, counter.since_ms, base), self._store_timeout_s)
-        except TimeoutError as error:
-            raise StoreUnavailable(f"no answer within {self._store_timeout_s} s") from error
+        await self._store.seed(counter.budget, counter.since_ms, base)
 
     def _ended(self, counter: Unseeded, task: "asyncio.Task[None]") -> None:
         del self._running[counter]

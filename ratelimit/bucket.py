@@ -67,7 +67,7 @@ class Counter:
         return limit.capacity - (self.base or 0) - self.own - self.held
 
 
-def state(limit: Limit, level: Level | Counter, wanted: int, fits: bool, held: int, now_ms: int) -> LimitState:
+def state(limit: Limit, level: Level | Counter, wanted: int, fits: bool, now_ms: int) -> LimitState:
     """Describe a limit after the decision; `wanted` was the least that could have been taken."""
     to_end = level.end_ms - now_ms if isinstance(level, Counter) else level.ms_to_full(limit, now_ms)
     if fits:
@@ -76,4 +76,4 @@ def state(limit: Limit, level: Level | Counter, wanted: int, fits: bool, held: i
         retry_ms = NEVER
     else:
         retry_ms = to_end if isinstance(level, Counter) else level.retry_ms(limit, wanted, now_ms)
-    return LimitState(limit, max(0, level.free(limit)), to_end, retry_ms, held)
+    return LimitState(limit, max(0, level.free(limit)), to_end, retry_ms, level.held)

@@ -15,6 +15,7 @@ gets a new prefix and lives beside the old one until no process of the version b
 | `ias2:{org}:l` | hash | publication id -> learned values and their histograms (`lua/learn.lua`) |
 | `ias2:{orgs}:noted` | sorted set | orgs by the time that an admission was last noted |
 | `ias2:{orgs}:look` | sorted set | orgs by the time to look for overdue reservations |
+| `ias2:{extauth}:replicas` | sorted set | replicas of extauth by the time of their last beat |
 
 Expiry: buckets go when they are full again; what is held, and reservations, seven days after they were last touched; reported
 reservations and `x` after a day; counters 45 days after their period; learned values after 30 days without a request.
@@ -24,6 +25,7 @@ from ratelimit.ports import BudgetKey, Limit, Period, Unit
 
 NOTED = "ias2:{orgs}:noted"
 LOOK = "ias2:{orgs}:look"
+REPLICAS = "ias2:{extauth}:replicas"
 
 KIND = {Period.DAY: "d", Period.WEEK: "w", Period.MONTH: "m"}
 CALENDAR = {kind: period for period, kind in KIND.items()}

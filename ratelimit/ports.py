@@ -149,6 +149,7 @@ class LimitState:
     retry_ms: int
     """0 if this limit let the request pass, else the earliest time to try again. -1: never (more than the capacity)."""
     held: int = 0
+    """Tokens, or streams, that all running requests hold in it now: what is not left is either held or spent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,7 +174,7 @@ class MemoryAdmissionStore:
         if admitted:
             for wish in (wish for fit, wish in zip(fits, wishes, strict=True) if fit):
                 self._admit_to(a, wish, tokens, at, now, recorded=recorded)
-        states = tuple(state(w.limit, w.level, w.wanted, fit, w.held, now) for fit, w in zip(fits, wishes, strict=True))
+        states = tuple(state(w.limit, w.level, w.wanted, fit, now) for fit, w in zip(fits, wishes, strict=True))
         learned = self._learned(a)
         if not admitted:
             return Decision(None, states, learned=learned)

@@ -52,7 +52,7 @@ def service(store: object, **of_key: Any) -> CheckService:
     snapshot.confirm(time.monotonic())
     lookup = CredentialLookup(cast("GatewayReader", None), snapshot, 1)
     asked = cast("AdmissionStore", store)
-    admissions = Admissions(asked, BudgetSeeder(cast("BudgetLedger", None), asked, 1, 1), Replicas(cast("ReplicaRegister", None), 1), 1_000)
+    admissions = Admissions(asked, BudgetSeeder(cast("BudgetLedger", None), asked, 1), Replicas(cast("ReplicaRegister", None), 1), 1_000)
     return CheckService(snapshot, lookup, admissions, LearnedValues(10), POLICY)
 
 
