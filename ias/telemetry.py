@@ -67,6 +67,16 @@ SPOOL_BYTES = Gauge("ias_spool_bytes", "Size of the spool on disk.", registry=RE
 SPOOL_SHIPPED = Counter("ias_spool_shipped_total", "Events that Kafka has acknowledged.", registry=REGISTRY)
 KAFKA_LAG = Gauge("ias_kafka_lag_events", "Events in our partitions of Kafka that are not in the ledger yet.", registry=REGISTRY)
 KAFKA_EVENTS_MISSED = Counter("ias_kafka_events_missed_total", "Events that Kafka deleted before they were read.", registry=REGISTRY)
+SECURITY_REFUSALS = Counter("ias_security_refusals_total", "Requests that extauth refused, by status and code.", ["status", "code"], registry=REGISTRY)
+SECURITY_EVENTS_DROPPED = Counter("ias_security_events_dropped_total", "Security events dropped because nobody took them.", registry=REGISTRY)
+RECONCILE_DIFFERENCE = Gauge(
+    "ias_reconcile_difference_tokens",
+    "Tokens that an engine counted and the ledger has not, since the starting point, by direction (input, output).",
+    ["backend", "model", "direction"],
+    registry=REGISTRY,
+)
+RECONCILE_ALARM = Gauge("ias_reconcile_alarm", "1: the ledger differs from an engine by more than the tolerance.", ["backend", "model"], registry=REGISTRY)
+RECONCILE_FAILURES = Counter("ias_reconcile_failures_total", "Looks at an engine's counters that failed.", registry=REGISTRY)
 GATEWAY_SYNC = Counter("ias_gateway_syncs_total", "Attempts to bring the gateway to the desired state, by result.", ["result"], registry=REGISTRY)
 
 

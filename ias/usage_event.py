@@ -15,6 +15,8 @@ from ias.ids import uuid7_ms
 
 TYPE = "ias.usage.request_recorded.v1"
 TOPIC = "ias.usage.v1"
+DEAD_TOPIC = "ias.usage.dead.v1"
+"""What the ledger can never keep, with the reason in the header `ias_reason`."""
 SOURCE = "/ias/extproc"
 
 

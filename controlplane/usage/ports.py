@@ -4,15 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ias.cloudevents import Headers
+from ias.spool_reader import Position
 from ias.usage_event import RequestRecorded
 
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far one stream of events was consumed: a spool (segment, byte offset), or a Kafka partition (0, offset)."""
-
-    segment: int
-    offset: int
+__all__ = [
+    "Batch",
+    "DeadLetter",
+    "EventSource",
+    "Ledger",
+    "LedgerRefused",
+    "LedgerUnavailable",
+    "Position",
+    "Positions",
+    "SourceUnavailable",
+    "Unavailable",
+    "Written",
+]
 
 
 Positions = Mapping[str, Position]
@@ -28,6 +36,8 @@ class DeadLetter:
     """Where it begins."""
     reason: str
     content: bytes
+    key: bytes = b""
+    headers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,10 +80,18 @@ def days(quarters: dict[Group, Sums]) -> dict[Group, Sums]:
     totals: dict[Group, list[int]] = {}
     for group, sums in quarters.items():
         day = group._replace(period_ms=group.period_ms - group.period_ms % DAY_MS)
-        numbers = (*sums[:_COUNTS], *sums.durations)
-        totals[day] = [a + b for a, b in zip(totals[day], numbers, strict=True)] if day in totals else list(numbers)
+        numbers = _numbers(sums)
+        totals[day] = [a + b for a, b in zip(totals[day], numbers, strict=True)] if day in totals else numbers
     return _sorted(totals)
 
 
+def _numbers(sums: Sums) -> list[int]:
+    return [sums.requests, sums.input_tokens, sums.cached_input_tokens, sums.output_tokens, sums.reasoning_tokens, *sums.durations]
+
+
 def _sorted(totals: dict[Group, list[int]]) -> dict[Group, Sums]:
-    return {group: Sums(*totals[group][:_COUNTS], tuple(totals[group][_COUNTS:])) for group in sorted(totals)}
+    found: dict[Group, Sums] = {}
+    for group in sorted(totals):
+        requests, inputs, cached, outputs, reasoning, *durations = totals[group]
+        found[group] = Sums(requests, inputs, cached, outputs, reasoning, tuple(durations))
+    return found
