@@ -7,7 +7,7 @@ from typing import Annotated
 import httpx2
 import typer
 
-from ias_admin.commands import audit, backend, key, model, org, session, usage, user
+from ias_admin.commands import audit, backend, budget, key, limits, model, org, session, usage, user
 from ias_admin.errors import CommandFailed
 from ias_admin.output import say
 from ias_admin.session import open_session
@@ -16,7 +16,7 @@ _EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong use, 3 not allowed, 4 not found
 
 app = typer.Typer(
     name="ias-admin",
-    help="Administer IAS: orgs, users, API keys, backends, published models, usage. A client of the REST API.",
+    help="Administer IAS: orgs, users, API keys, limits, budgets, backends, published models, usage. A client of the REST API.",
     epilog=_EPILOG,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -31,6 +31,8 @@ for name, noun in {
     "org": org.app,
     "user": user.app,
     "key": key.app,
+    "limits": limits.app,
+    "budget": budget.app,
     "backend": backend.app,
     "model": model.app,
     "usage": usage.app,

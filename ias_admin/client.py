@@ -1,6 +1,6 @@
 """The REST client: JSON in, JSON out, every failure a CommandFailed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -34,6 +34,15 @@ class Client:
         """Change an object."""
         return self._call("PUT", path, body)
 
+    def change(self, path: str, change: Callable[[Json], Mapping[str, Json]]) -> Json:
+        """Read an object and write what `change` makes of it; None: there is none yet. Conflict when somebody else was quicker."""
+        response = self._send("GET", path)
+        if response.status_code == 404:
+            body, headers = change(None), {}
+        else:
+            body, headers = change(_json_of(self._checked(response), self._url)), {"if-match": response.headers.get("etag", "*")}
+        return _json_of(self._checked(self._send("PUT", path, body, headers=headers)), self._url)
+
     def delete(self, path: str) -> None:
         """Remove an object."""
         self._call("DELETE", path)
@@ -52,18 +61,35 @@ class Client:
 
     def _call(self, method: str, path: str, body: Mapping[str, Json] | None = None, query: Mapping[str, Any] | None = None) -> Json:
         params = {name: value for name, value in (query or {}).items() if value is not None}
+        return _json_of(self._checked(self._send(method, path, body, params)), self._url)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Json] | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx2.Response:
         try:
-            response = self._http.request(method, f"/api{path}", json=body, params=params)
+            return self._http.request(method, f"/api{path}", json=body, params=params, headers=headers)
         except httpx2.TimeoutException as error:
             raise CommandFailed(f"{self._url} did not answer within {_TIMEOUT_S} s.", ExitCode.UNAVAILABLE) from error
         except httpx2.TransportError as error:
             raise CommandFailed(f"Cannot reach {self._url}: {error}. Is the control plane running there?", ExitCode.UNAVAILABLE) from error
+
+    @staticmethod
+    def _checked(response: httpx2.Response) -> httpx2.Response:
         if response.is_error:
             raise of_response(response)
-        try:
-            return response.json() if response.content else None
-        except ValueError as error:
-            raise CommandFailed(f"{self._url} does not answer like a control plane of IAS.") from error
+        return response
+
+
+def _json_of(response: httpx2.Response, url: str) -> Json:
+    try:
+        return response.json() if response.content else None
+    except ValueError as error:
+        raise CommandFailed(f"{url} does not answer like a control plane of IAS.") from error
 
 
 def _check(url: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ias.context import AdmissionMode
 from ias_admin.client import segment
 from ias_admin.commands.options import Limit, Output, Yes, confirm
 from ias_admin.errors import CommandFailed, ExitCode
@@ -30,8 +31,16 @@ Hostname = Annotated[str | None, typer.Option(help="Public host name.")]
 Path = Annotated[str | None, typer.Option(help="Base path at the gateway.")]
 PerMinute = Annotated[int | None, typer.Option("--requests-per-minute", min=1, help="Limit of each org.")]
 PerHour = Annotated[int | None, typer.Option("--requests-per-hour", min=1, help="Limit of each org.")]
+TokensPerMinute = Annotated[int | None, typer.Option("--tokens-per-minute", min=0, help="Limit of each org.")]
 TokensPerHour = Annotated[int | None, typer.Option(min=1, help="Limit of each org.")]
-Burst = Annotated[int | None, typer.Option(min=1, help="Requests at once.")]
+Burst = Annotated[int | None, typer.Option(min=1, help="Requests that may come at once.")]
+Concurrent = Annotated[int | None, typer.Option("--concurrent-requests", min=0, help="Requests of each org that may run at once.")]
+Mode = Annotated[AdmissionMode | None, typer.Option("--admission-mode", help="How tokens are held in limits and budgets; balanced by default.")]
+Context = Annotated[int | None, typer.Option("--context-tokens", min=1, help="Prompt and output together that the engine takes.")]
+OutputCap = Annotated[int | None, typer.Option(min=1, help="Output tokens of a request that says none, as far as its hold needs them.")]
+Continuous = Annotated[
+    bool | None, typer.Option("--continuous-usage/--no-continuous-usage", help="Whether the engine knows continuous_usage_stats, as vLLM does.")
+]
 Allow = Annotated[list[str] | None, typer.Option(metavar="ORG", help="Org that may use the model; repeatable; by default the owner alone.")]
 File = Annotated[typer.FileText | None, typer.Option("--file", "-f", help="JSON configuration, '-' is stdin; options go before it.")]
 
@@ -48,8 +57,14 @@ def publish(
     path: Path = None,
     requests_per_minute: PerMinute = None,
     requests_per_hour: PerHour = None,
+    tokens_per_minute: TokensPerMinute = None,
     tokens_per_hour: TokensPerHour = None,
     burst: Burst = None,
+    concurrent_requests: Concurrent = None,
+    admission_mode: Mode = None,
+    context_tokens: Context = None,
+    output_cap: OutputCap = None,
+    continuous_usage: Continuous = None,
     allow: Allow = None,
     file: File = None,
     output: Output = Format.TABLE,
@@ -74,8 +89,14 @@ def update(
     path: Path = None,
     requests_per_minute: PerMinute = None,
     requests_per_hour: PerHour = None,
+    tokens_per_minute: TokensPerMinute = None,
     tokens_per_hour: TokensPerHour = None,
     burst: Burst = None,
+    concurrent_requests: Concurrent = None,
+    admission_mode: Mode = None,
+    context_tokens: Context = None,
+    output_cap: OutputCap = None,
+    continuous_usage: Continuous = None,
     allow: Allow = None,
     file: File = None,
     output: Output = Format.TABLE,
@@ -118,8 +139,11 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     limits = {
         "requestsPerMinute": given["requests_per_minute"],
         "requestsPerHour": given["requests_per_hour"],
+        "tokensPerMinute": given["tokens_per_minute"],
         "tokensPerHour": given["tokens_per_hour"],
         "burstLimit": given["burst"],
+        "concurrentRequests": given["concurrent_requests"],
+        "admissionMode": given["admission_mode"],
     }
     return {
         "tenantId": given.get("org"),
@@ -128,6 +152,9 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         "externalPath": given["path"],
         "backend": given["backend"],
         "upstreamModel": given["upstream_model"],
+        "contextTokens": given["context_tokens"],
+        "outputCap": given["output_cap"],
+        "continuousUsage": given["continuous_usage"],
         "rateLimiting": {name: value for name, value in limits.items() if value is not None},
         "authentication": {"allowedTenants": list(given["allow"])} if given["allow"] else {},
     }
@@ -146,6 +173,6 @@ def _config(file: typer.FileText | None, options: dict[str, Any]) -> dict[str, A
     for name, value in options.items():
         if isinstance(value, dict) and value:
             config[name] = {**(config.get(name) or {}), **value}
-        elif value:
+        elif value not in (None, "", {}):
             config[name] = value
     return config

@@ -50,13 +50,14 @@ def list_(context: typer.Context, org: Org, limit: Limit = None, output: Output 
 def remove(context: typer.Context, org: Org, user: Annotated[str, typer.Argument(help="User name or id.")], yes: Yes = False) -> None:
     """Remove a user. Their sessions and keys stop working at once."""
     client = client_of(context)
-    user_id = _user_id(client, org, user)
+    user_id = user_id_of(client, org, user)
     confirm(f"Remove the user '{user}' from '{org}' with all their keys?", yes)
     client.delete(f"/org/{segment(org)}/user/{segment(user_id)}")
     say(f"Removed {user}.")
 
 
-def _user_id(client: Client, org: str, user: str) -> str:
+def user_id_of(client: Client, org: str, user: str) -> str:
+    """Return the id of a user of an org, given by name or id."""
     try:
         return str(uuid.UUID(user))
     except ValueError:

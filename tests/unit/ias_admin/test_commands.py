@@ -46,6 +46,22 @@ CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
     ("key list", EMPTY, "GET /api/key", None),
     ("key list --org acme", EMPTY, "GET /api/org/acme/key", None),
     ("key revoke k1 --yes", DONE, "DELETE /api/key/k1", None),
+    ("limits show --org acme", VIEW, "GET /api/org/acme/limits", None),
+    (f"limits show --user {USER_ID}", VIEW, f"GET /api/user/{USER_ID}/limits", None),
+    ("limits lift --key k1 --yes", DONE, "DELETE /api/key/k1/limits", None),
+    ("budget show --org acme", (200, {"items": []}), "GET /api/org/acme/budget", None),
+    ("budget show --key k1", (200, {"items": []}), "GET /api/key/k1/budget", None),
+    (
+        "budget increase month 1.5M --org acme --until 2026-12-01",
+        VIEW,
+        "PUT /api/org/acme/budget/month/increase",
+        {"tokens": 1_500_000, "until": "2026-12-01T00:00:00+00:00"},
+    ),
+    ("budget end-increase day --key k1", DONE, "DELETE /api/key/k1/budget/day/increase", None),
+    ("budget lift week --org acme --yes", DONE, "DELETE /api/org/acme/budget/week", None),
+    ("budget ceiling acme month 2G", VIEW, "PUT /api/org/acme/budget/month/ceiling", {"tokens": 2_000_000_000}),
+    ("budget lift-ceiling acme month --yes", DONE, "DELETE /api/org/acme/budget/month/ceiling", None),
+    ("budget alerts acme", EMPTY, "GET /api/org/acme/budget_alert?limit=50", None),
     ("backend add vllm http://10.0.0.1:8000", MADE, "POST /api/backend", {"name": "vllm", "baseUrl": "http://10.0.0.1:8000"}),
     ("backend list", EMPTY, "GET /api/backend", None),
     ("backend check vllm", (200, {"health": "healthy"}), "POST /api/backend/vllm/check", None),
@@ -68,6 +84,23 @@ CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
                 "upstreamModel": "real",
                 "rateLimiting": {"requestsPerMinute": 1, "requestsPerHour": 2, "tokensPerHour": 3, "burstLimit": 4},
                 "authentication": {"allowedTenants": ["acme", "other"]},
+            }
+        },
+    ),
+    (
+        (
+            "model publish m --org acme --tokens-per-minute 0 --concurrent-requests 2 --admission-mode strict --context-tokens 4096"
+            " --output-cap 512 --no-continuous-usage"
+        ),
+        MADE,
+        "POST /api/models/m/publish",
+        {
+            "config": {
+                "tenantId": "acme",
+                "contextTokens": 4096,
+                "outputCap": 512,
+                "continuousUsage": False,
+                "rateLimiting": {"tokensPerMinute": 0, "concurrentRequests": 2, "admissionMode": "strict"},
             }
         },
     ),
@@ -106,7 +139,16 @@ def test_a_name_that_would_be_another_path_is_refused(cli: Cli, name: str) -> No
     assert cli.requests == []
 
 
-DESTRUCTIVE = ["org delete acme", f"user remove acme {USER_ID}", "key revoke k1", "backend remove b", "model unpublish m"]
+DESTRUCTIVE = [
+    "org delete acme",
+    f"user remove acme {USER_ID}",
+    "key revoke k1",
+    "limits lift --org acme",
+    "budget lift day --org acme",
+    "budget lift-ceiling acme day",
+    "backend remove b",
+    "model unpublish m",
+]
 
 
 @pytest.mark.parametrize("command", DESTRUCTIVE)
