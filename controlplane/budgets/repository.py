@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Row, Select, Text, Uuid, bindparam, func, text, tuple_
+from sqlalchemy import ARRAY, DateTime, Row, Select, Text, Uuid, bindparam, func, or_, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from controlplane.budgets.rules import Budget, at_ms
@@ -81,9 +81,10 @@ class BudgetRepository(Repository):
         }
         return (await self.uow.execute(insert(budget_alerts).values(values).on_conflict_do_nothing(constraint="budget_alerts_once"))).rowcount == 1
 
-    def alerts(self) -> Select[Any]:
-        """Select the alerts within the reach."""
-        return self.visible(budget_alerts)
+    def alerts(self, of_user: UUID | None) -> Select[Any]:
+        """Select the alerts within the reach; with a user only those of the org itself and of the user."""
+        statement = self.visible(budget_alerts)
+        return statement if of_user is None else statement.where(or_(budget_alerts.c.user_id.is_(None), budget_alerts.c.user_id == of_user))
 
 
 def _budget(row: Row[Any]) -> Budget:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from controlplane.authorization import Access, require
+from controlplane.authorization import Access, reach_of, require
 from controlplane.budgets import service
 from controlplane.budgets.repository import BudgetRepository
 from controlplane.budgets.schemas import AlertView, BudgetBody, BudgetList, BudgetView, CeilingBody, IncreaseBody
@@ -91,8 +91,9 @@ async def lift_ceiling(period: Period, target: CeilingSetter, if_match: IfMatch 
 
 @router.get("/org/{org}/budget_alert", name="budget_alert.list")
 async def list_alerts(
-    org: str, access: Annotated[Access, require(Permission.BUDGETS_SET, Permission.KEYS_OWN)], page: Annotated[PageQuery, Query()]
+    org: str, access: Annotated[Access, require(Permission.ORG_USAGE_VIEW)], page: Annotated[PageQuery, Query()]
 ) -> Page[AlertView]:
-    """List the thresholds that were reached, newest first: all of the org, or those of your own budgets."""
+    """List the thresholds that were reached, newest first: to who sets the budgets all, to others those of the org and their own."""
     repository = BudgetRepository(access.uow, access.reach.within((await find_org(access, org)).id))
-    return await fetch_page(access.uow, repository.alerts(), budget_alerts.c.id, page, AlertView)
+    of_user = access.user_id if reach_of(access.principal, (Permission.BUDGETS_SET,)) is None else None
+    return await fetch_page(access.uow, repository.alerts(of_user), budget_alerts.c.id, page, AlertView)

@@ -1,4 +1,4 @@
-"""Rules of budgets: calendar periods, ceilings, thresholds, and how long a counter's base may still change. Pure."""
+"""Rules of budgets: what may be spent, ceilings, thresholds, and how long a counter's base may still change. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from controlplane.errors import Problem
+from ratelimit.periods import period_at
 from ratelimit.ports import BudgetKey, BudgetState, Period
 
 DEFAULT_THRESHOLDS = (50, 80, 100)
@@ -46,9 +47,9 @@ class Budget:
 
     def counter(self, now: datetime) -> BudgetKey:
         """Name the admission store's counter of the period that `now` lies in."""
-        start, end = period_bounds(self.period, now)
+        start_ms, end_ms = period_at(self.period, unix_ms(now))
         scope = self.scope if self.scope == "org" else f"{self.scope}:{self.subject_id}"
-        return BudgetKey(str(self.org_id), scope, self.period, unix_ms(start), unix_ms(end))
+        return BudgetKey(str(self.org_id), scope, self.period, start_ms, end_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +59,6 @@ class Use:
     spent: int
     held: int
     live: bool
-
-
-def period_bounds(period: Period, now: datetime) -> tuple[datetime, datetime]:
-    """Return begin and end of the calendar period in UTC; weeks begin on Monday."""
-    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    match period:
-        case Period.DAY:
-            return midnight, midnight + timedelta(days=1)
-        case Period.WEEK:
-            monday = midnight - timedelta(days=midnight.weekday())
-            return monday, monday + timedelta(days=7)
-        case Period.MONTH:
-            first = midnight.replace(day=1)
-            return first, (first + timedelta(days=31)).replace(day=1)
 
 
 def unix_ms(moment: datetime) -> int:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, field_validator
 
 from controlplane.api_model import ApiModel
 from controlplane.budgets.rules import DEFAULT_THRESHOLDS, Budget, Use, at_ms
+from controlplane.limits.rules import MAX_TOKENS
 from controlplane.limits.schemas import Tokens
 from controlplane.limits.subject import Scope
 from ratelimit.ports import Period
@@ -33,7 +34,7 @@ class BudgetBody(ApiModel):
 class IncreaseBody(ApiModel):
     """A temporary increase."""
 
-    tokens: Tokens = Field(ge=1, description="On top of the budget.")
+    tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True)] = Field(description="On top of the budget.")
     until: AwareDatetime
 
     @field_validator("until")

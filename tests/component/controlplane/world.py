@@ -66,6 +66,11 @@ class World:
                 for suffix, role in (("admin", Role.ORG_ADMIN), ("user", Role.ORG_USER)):
                     self._know(f"{slug}-{suffix}", await accounts.add(new_id(), org.id, f"{slug}-{suffix}", role, password_hash))
 
+    async def add(self, name: str, org: str) -> None:
+        """Make one more user of an org."""
+        async with unit_of_work(self.engine) as uow:
+            self._know(name, await AccountRepository(uow, EVERYTHING).add(new_id(), self.orgs[org], name, Role.ORG_USER, None))
+
     def __getitem__(self, name: str) -> Person:
         return self.people[name]
 
