@@ -21,9 +21,10 @@ from controlplane.middleware import Edge
 from controlplane.orgs.router import router as orgs
 from controlplane.publishing.router import router as publishing
 from controlplane.runtime import Runtime, RuntimeNow
+from controlplane.security_events.router import router as security_events
 from controlplane.usage.router import router as usage
 
-ROUTERS: tuple[APIRouter, ...] = (accounts, orgs, keys, limits, budgets, audit, backends, publishing, usage)
+ROUTERS: tuple[APIRouter, ...] = (accounts, orgs, keys, limits, budgets, audit, backends, publishing, usage, security_events)
 """Every domain's router; each is mounted below `/api`."""
 
 _READY_TIMEOUT_S = 2

@@ -37,6 +37,7 @@ class RequestsRefused(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
 
 
+_LATEST_MS = 1 << 47
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(RequestsRefused)
 
@@ -50,6 +51,8 @@ def decode(data: bytes) -> RequestsRefused:
     """Read an event of any v1 writer; raise ValueError for anything else."""
     event = _decoder.decode(data)
     uuid7_ms(uuid.UUID(event.event_id))
+    if not 0 <= event.minute_ms < _LATEST_MS or "\0" in event.code + (event.credential or "") + (event.address or ""):
+        raise ValueError("no time that a calendar has, or no text that a database keeps")
     if event.org_id is not None:
         uuid.UUID(event.org_id)
     return event

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from controlplane.authorization import Access, require
 from controlplane.orgs.service import find as find_org
 from controlplane.usage import service
-from controlplane.usage.schemas import OrgUsageView, PeriodQuery, RequestId, RequestList, SystemUsageView
+from controlplane.usage.schemas import OrgUsageView, PeriodQuery, RequestId, RequestList, SeriesQuery, SeriesView, SystemUsageView
 from ias.roles import Permission
 
 router = APIRouter(tags=["usage"])
@@ -25,6 +25,18 @@ async def org_usage(org: str, access: UsageReader, period: Annotated[PeriodQuery
 async def system_usage(access: Annotated[Access, require(Permission.SYSTEM_USAGE_VIEW)], period: Annotated[PeriodQuery, Query()]) -> SystemUsageView:
     """Sum up everyone's usage by org, model and outcome (System Admin)."""
     return await service.system_usage(access.uow, access.reach, period)
+
+
+@router.get("/analytics/org/{org}/series", name="usage.org_series")
+async def org_series(org: str, access: UsageReader, query: Annotated[SeriesQuery, Query()]) -> SeriesView:
+    """Sum up an org's usage by quarter hour, hour or day."""
+    return await service.series(access.uow, access.reach.within((await find_org(access, org)).id), query)
+
+
+@router.get("/analytics/system/series", name="usage.system_series")
+async def system_series(access: Annotated[Access, require(Permission.SYSTEM_USAGE_VIEW)], query: Annotated[SeriesQuery, Query()]) -> SeriesView:
+    """Sum up everyone's usage by quarter hour, hour or day (System Admin)."""
+    return await service.series(access.uow, access.reach, query)
 
 
 @router.get("/requests/{request_id}", name="usage.request")

@@ -1,6 +1,7 @@
 """JSON of analytics."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -18,6 +19,25 @@ class PeriodQuery(ApiModel):
 
     from_: AwareDatetime | None = Field(default=None, alias="from", description="inclusive; by default 30 days before `to`")
     to: AwareDatetime | None = Field(default=None, description="exclusive; by default everything until now")
+
+
+class Interval(StrEnum):
+    """Width of the points of a series, in UTC."""
+
+    QUARTER_HOUR = "quarter_hour"
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def width(self) -> timedelta:
+        """The same as a duration."""
+        return {Interval.QUARTER_HOUR: timedelta(minutes=15), Interval.HOUR: timedelta(hours=1), Interval.DAY: timedelta(days=1)}[self]
+
+
+class SeriesQuery(PeriodQuery):
+    """The period, and into what it is cut."""
+
+    interval: Interval = Interval.DAY
 
 
 class Sums(ApiModel):
@@ -84,6 +104,21 @@ class SystemUsageView(UsageView):
     """Usage of all orgs."""
 
     by_org: list[OrgSums]
+
+
+class Point(Sums):
+    """Of one interval; the first and the last may reach beyond the period, whose requests alone are counted."""
+
+    start: datetime
+
+
+class SeriesView(ApiModel):
+    """Usage over time. Intervals without requests are left out."""
+
+    from_: datetime = Field(alias="from")
+    to: datetime | None
+    interval: Interval
+    points: list[Point]
 
 
 class RequestView(ApiModel):

@@ -9,13 +9,15 @@ from sqlalchemy import Column, Row
 
 from controlplane.errors import Problem, not_found
 from controlplane.repository import Reach
-from controlplane.schema import keys, ledger, orgs, users
+from controlplane.schema import keys, orgs, users
 from controlplane.unit_of_work import UnitOfWork
 from controlplane.usage import schemas
-from controlplane.usage.repository import Period, UsageRepository
+from controlplane.usage.periods import Grain, Period
+from controlplane.usage.repository import UsageRepository
 
 DEFAULT_DAYS = 30
 LONGEST_DAYS = 400
+MOST_POINTS = 1_000
 
 
 def period_of(query: schemas.PeriodQuery, now: datetime) -> Period:
@@ -36,9 +38,7 @@ async def org_usage(uow: UnitOfWork, reach: Reach, query: schemas.PeriodQuery) -
     """Sum up the usage within the reach of one org."""
     repository = UsageRepository(uow, reach)
     period = period_of(query, datetime.now(UTC))
-    total, (by_model, by_user, by_key, by_outcome) = await repository.sums(
-        period, ledger.c.model, ledger.c.user_id, ledger.c.key_id, ledger.c.outcome
-    )
+    total, (by_model, by_user, by_key, by_outcome) = await repository.sums(period, "model", "user_id", "key_id", "outcome")
     usernames = await _names(repository, users.c.username, by_user, "user_id")
     key_names = await _names(repository, keys.c.name, by_key, "key_id")
     return schemas.OrgUsageView(
@@ -52,12 +52,25 @@ async def system_usage(uow: UnitOfWork, reach: Reach, query: schemas.PeriodQuery
     """Sum up everyone's usage."""
     repository = UsageRepository(uow, reach)
     period = period_of(query, datetime.now(UTC))
-    total, (by_org, by_model, by_outcome) = await repository.sums(period, ledger.c.org_id, ledger.c.model, ledger.c.outcome)
+    total, (by_org, by_model, by_outcome) = await repository.sums(period, "org_id", "model", "outcome")
     slugs = await _names(repository, orgs.c.slug, by_org, "org_id")
     return schemas.SystemUsageView(
         **_common(period, total, by_model, by_outcome),
         by_org=[schemas.OrgSums(**schemas.sums_of(row, org_id=row.org_id, slug=slugs.get(row.org_id))) for row in by_org],
     )
+
+
+async def series(uow: UnitOfWork, reach: Reach, query: schemas.SeriesQuery) -> schemas.SeriesView:
+    """Sum up the usage of each interval of a period; raise Problem for more intervals than are answered at once."""
+    now = datetime.now(UTC)
+    period = period_of(query, now)
+    width = query.interval.width
+    if ((period.end or now) - period.start) / width > MOST_POINTS:
+        raise Problem(422, "invalid_period", f"The period has more than {MOST_POINTS} intervals. Ask for a shorter one, or for longer intervals.")
+    coarsest = Grain.DAY if query.interval is schemas.Interval.DAY else Grain.QUARTER_HOUR
+    rows = await UsageRepository(uow, reach).series(period, width, coarsest)
+    points = [schemas.Point(**schemas.sums_of(row, start=row.start)) for row in rows]
+    return schemas.SeriesView(**_bounds(period), interval=query.interval, points=points)
 
 
 async def request_rows(uow: UnitOfWork, reach: Reach, request_id: str) -> schemas.RequestList:
@@ -74,9 +87,12 @@ async def _names(repository: UsageRepository, name: Column[Any], rows: Sequence[
 
 def _common(period: Period, total: Row[Any], by_model: Sequence[Row[Any]], by_outcome: Sequence[Row[Any]]) -> dict[str, Any]:
     return {
-        "from_": period.start,
-        "to": period.end,
+        **_bounds(period),
         "totals": schemas.Sums(**schemas.sums_of(total)),
         "by_model": [schemas.ModelSums(**schemas.sums_of(row, model=row.model)) for row in by_model],
         "by_outcome": [schemas.OutcomeSums(**schemas.sums_of(row, outcome=row.outcome)) for row in by_outcome],
     }
+
+
+def _bounds(period: Period) -> dict[str, Any]:
+    return {"from_": period.start, "to": period.end}

@@ -1,0 +1,64 @@
+"""Which rows hold the usage of a period: whole days and quarter hours from the rollups, what is left at the ends from the ledger. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+QUARTER_HOUR = timedelta(minutes=15)
+DAY = timedelta(days=1)
+_LATEST = datetime.max.replace(tzinfo=UTC)
+_ORIGIN = datetime(2001, 1, 1, tzinfo=UTC)
+
+
+class Grain(StrEnum):
+    """Where rows come from, by the time that one of them stands for."""
+
+    DAY = "day"
+    QUARTER_HOUR = "quarter_hour"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From (inclusive) to (exclusive); None: open."""
+
+    start: datetime
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a period, and the rows that cover it."""
+
+    grain: Grain
+    period: Period
+
+
+def cover(period: Period, coarsest: Grain = Grain.DAY) -> list[Part]:
+    """Split a period into parts that touch, none of them empty, each of the coarsest rows that fit.
+
+    An open end is covered by the coarsest rows: what is yet to come falls into them whole.
+    """
+    widths = {Grain.DAY: DAY, Grain.QUARTER_HOUR: QUARTER_HOUR}
+    grains = [grain for grain in widths if grain is coarsest or coarsest is Grain.DAY]
+    return _cover(period, [(grain, widths[grain]) for grain in grains])
+
+
+def _cover(period: Period, grains: list[tuple[Grain, timedelta]]) -> list[Part]:
+    if period.end is not None and period.start >= period.end:
+        return []
+    if not grains:
+        return [Part(Grain.REQUEST, period)]
+    (grain, width), finer = grains[0], grains[1:]
+    if period.start > _LATEST - width:
+        return _cover(period, finer)
+    first = _floor(period.start + width - timedelta(microseconds=1), width)
+    last = None if period.end is None else _floor(period.end, width)
+    if last is not None and first >= last:
+        return _cover(period, finer)
+    tail = [] if last is None else _cover(Period(last, period.end), finer)
+    return [*_cover(Period(period.start, first), finer), Part(grain, Period(first, last)), *tail]
+
+
+def _floor(moment: datetime, width: timedelta) -> datetime:
+    return moment - (moment - _ORIGIN) % width
