@@ -6,17 +6,20 @@ import signal
 import time
 
 import protos
-from extproc.claims import ClaimQueue
 from extproc.grpc_service import ProcessService
+from extproc.heartbeats import Heartbeats
 from extproc.machine import Rules
 from extproc.ports import SpoolUnavailable
 from extproc.reaper import Reaper
 from extproc.settings import ExtprocSettings
+from extproc.settlements import Settlements
 from extproc.spool_files import SegmentRules, SpoolFiles
+from extproc.store_loop import StoreLoop
 from extproc.ticks import ticks
+from extproc.watchdog import Watchdog
 from ias import logs, telemetry
 from ias.transport import ListenOptions, new_server
-from ratelimit.ports import StoreUnavailable
+from ratelimit.ports import AdmissionStore, StoreUnavailable
 from ratelimit.store_valkey import connect
 
 log = logs.get(__name__)
@@ -29,30 +32,36 @@ async def run(settings: ExtprocSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    spool = SpoolFiles(settings.spool_dir, _now_ms, SegmentRules(settings.spool_segment_bytes, settings.spool_segment_age_s * 1000))
+    segments = SegmentRules(settings.spool_segment_bytes, settings.spool_segment_age_s * 1000, settings.spool_total_bytes)
+    spool = SpoolFiles(settings.spool_dir, _now_ms, segments)
     telemetry.EVENTS.labels("lost").inc(spool.recovered)
     store = connect(settings.valkey_url.get_secret_value())
-    claims = ClaimQueue(store, spool, settings.spool_sync_ms / 1000)
-    reaper = Reaper(store, spool, claims, _now_ms, settings.reap_interval_s)
+    watchdog = Watchdog(settings.stuck_after_s)
     try:
-        await _serve(settings, spool, claims, reaper, stop)
+        watchdog.start()
+        await _serve(settings, spool, store, stop)
     finally:
         await store.aclose()
+        watchdog.stop()
         spool.release()
     log.info("extproc stopped")
 
 
-async def _serve(settings: ExtprocSettings, spool: SpoolFiles, claims: ClaimQueue, reaper: Reaper, stop: asyncio.Event) -> None:
+async def _serve(settings: ExtprocSettings, spool: SpoolFiles, store: AdmissionStore, stop: asyncio.Event) -> None:
+    heartbeats = Heartbeats(store, spool, _monotonic_ms, settings.hold_ttl_s * 1000)
+    telling = StoreLoop(heartbeats, Settlements(store, spool), settings.store_interval_ms / 1000)
+    reaper = Reaper(store, spool, heartbeats, _now_ms, settings.reap_interval_s)
     rules = Rules(settings.keys(), settings.event_limit_bytes, settings.buffered_json_bytes)
-    service = ProcessService(rules, spool, claims, _now_ms)
+    service = ProcessService(rules, spool, heartbeats, _now_ms, settings.top_up_patience_ms / 1000)
     name = protos.PROCESS.removeprefix("/").partition("/")[0]
     server = new_server([service.method()], ListenOptions(settings.listen, services=(name,)), settings.transport)
     await server.start()
     metrics_port = telemetry.expose(settings.metrics_address)
+    telemetry.OWED.set_function(lambda: len(spool.owed))
     log.info("extproc started", address=server.address, spool=str(settings.spool_dir), recovered=spool.recovered, metrics_port=metrics_port)
     finish = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(claims.run())
+        group.create_task(telling.run(finish))
         group.create_task(reaper.run(finish))
         group.create_task(_keep_spool(spool, settings.spool_sync_ms / 1000, finish))
         await stop.wait()
@@ -62,9 +71,8 @@ async def _serve(settings: ExtprocSettings, spool: SpoolFiles, claims: ClaimQueu
         await service.drain(settings.drain_s)
         await closing
         finish.set()
-        claims.close()
-    with contextlib.suppress(StoreUnavailable):  # the reaper of another replica finds them
-        await claims.flush()
+    with contextlib.suppress(StoreUnavailable):  # what is still owed is settled after the next start
+        await telling.tell()
     await spool.sync()
 
 
@@ -72,10 +80,14 @@ async def _keep_spool(spool: SpoolFiles, interval_s: float, finish: asyncio.Even
     async for _ in ticks(interval_s, finish):
         try:
             await spool.sync()
-            spool.roll_if_old()
+            spool.look_after()
         except SpoolUnavailable as error:
             log.error("the spool is not writable, new requests are refused", error=str(error))
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _monotonic_ms() -> float:
+    return time.monotonic() * 1000

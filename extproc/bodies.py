@@ -5,24 +5,23 @@
 
 from typing import Protocol
 
-from extproc.sse import Kind, Piece, Splitter, data_of, names_error
-from extproc.usage import TAIL_BYTES, StreamMeter, Tokens, read_tail, read_whole
+from extproc.decoding import Undecodable, new_decoder
+from extproc.dialects.reading import Reading, StreamReader
+from extproc.dialects.whole import TAIL_BYTES, read_tail, read_whole
+from extproc.sse import Kind, Splitter, data_of, names_error
+from extproc.tokens import Tokens
 
 
 class Body(Protocol):
     """One answer's body as it passes."""
 
     @property
-    def tokens(self) -> Tokens:
+    def streams(self) -> bool:
+        """Whether it comes event by event, so that its end can be told from a cut."""
+
+    @property
+    def seen(self) -> Reading:
         """The usage as far as it is known."""
-
-    @property
-    def has_output(self) -> bool:
-        """Whether something generated has passed: the time to first token ends."""
-
-    @property
-    def failed(self) -> bool:
-        """Whether the engine reported an error inside the answer."""
 
     def feed(self, data: bytes, end: bool) -> bytes | None:
         """Take the next bytes; `end` says that they are the last."""
@@ -32,78 +31,93 @@ class Body(Protocol):
 
 
 class SseBody:
-    """An event stream. With `strip` the chunk that only `include_usage` adds is taken out; every other byte passes.
+    """An event stream. What its reader takes out is missing, every other byte passes.
 
-    An event that is not complete yet is held, so that the decision about it is made once; whole events pass at once.
+    With `edits` an event that is not complete yet is held, so that the decision about it is made once; whole events pass at once.
     """
 
-    def __init__(self, strip: bool, event_limit: int) -> None:
+    def __init__(self, reader: StreamReader, event_limit: int, *, edits: bool) -> None:
         self._splitter = Splitter(event_limit)
-        self._meter = StreamMeter()
-        self._strip = strip
+        self._reader = reader
+        self._edits = edits
         self._stripped_last = False
-        self._named_error = False
+        self._in_part = False
 
     @property
-    def tokens(self) -> Tokens:
-        return self._meter.tokens
+    def streams(self) -> bool:
+        return True
 
     @property
-    def has_output(self) -> bool:
-        return self._meter.has_output
-
-    @property
-    def failed(self) -> bool:
-        return self._meter.failed or self._named_error
+    def seen(self) -> Reading:
+        return self._reader.seen
 
     def feed(self, data: bytes, end: bool) -> bytes | None:
         pieces = self._splitter.feed(data)
         if end:
             pieces += self._splitter.finish()
-        passed = [self._pass(piece) for piece in pieces]
-        if not self._strip:
+        if not self._edits:
+            for kind, raw in pieces:
+                if kind is Kind.EVENT:
+                    self._read(raw)
+                elif kind is Kind.UNREAD:
+                    self._reader.seen.deltas += 1  # output is never taken for none
             return None
-        out = b"".join(passed)
+        out = b"".join([self._pass(kind, raw) for kind, raw in pieces])
         return None if out == data else out
 
     def is_whole(self) -> bool:
-        return self._meter.done
+        return self._reader.seen.done
 
-    def _pass(self, piece: Piece) -> bytes:
-        if piece.kind is Kind.TERMINATOR:
-            return b"" if self._stripped_last else piece.raw
+    def ending(self, tokens: Tokens) -> bytes:
+        """What ends the stream here; an event of which only a part has passed is ended before it."""
+        return (b"\n\n" if self._in_part else b"") + self._reader.ending(tokens)
+
+    def _read(self, raw: bytes) -> tuple[bytes, bytes | None]:
+        data = data_of(raw)
+        if b"event:" in raw and names_error(raw):
+            self._reader.seen.failed = True
+        return data, self._reader.on_data(data) if data else None
+
+    def _pass(self, kind: Kind, raw: bytes) -> bytes:
+        if kind is Kind.TERMINATOR:
+            return b"" if self._stripped_last else raw
         self._stripped_last = False
-        if piece.kind is Kind.UNREAD:
-            self._meter.on_unread()
-        if piece.kind is not Kind.EVENT:
-            return piece.raw
-        self._named_error |= names_error(piece.raw)
-        data = data_of(piece.raw)
-        if data and self._meter.on_data(data) and self._strip:
+        if kind is Kind.UNREAD:
+            self._reader.seen.deltas += 1
+        if kind is not Kind.EVENT:
+            self._in_part = not raw.endswith((b"\n\n", b"\r\n\r\n", b"\r\r"))
+            return raw
+        self._in_part = False
+        data, instead = self._read(raw)
+        if instead is None:
+            return raw
+        if not instead:
             self._stripped_last = True
             # Empty lines before the event are not part of it.
-            return piece.raw[: len(piece.raw) - len(piece.raw.lstrip(b"\r\n"))]
-        return piece.raw
+            return raw[: len(raw) - len(raw.lstrip(b"\r\n"))]
+        # Data of several lines was joined and is not found again: then the event stays as it is.
+        return raw.replace(data, instead, 1)
 
 
 class JsonBody:
     """A JSON answer, passed untouched. Above `limit` bytes only its end is kept, where engines write the usage."""
 
-    failed = False
-    has_output = False
-
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._parts = bytearray()
         self._cut = False
-        self._read: Tokens | None = None
+        self._whole: Reading | None = None
         self._ended = False
 
     @property
-    def tokens(self) -> Tokens:
+    def streams(self) -> bool:
+        return False
+
+    @property
+    def seen(self) -> Reading:
         if not self._ended:
-            return Tokens()
-        return (read_tail(bytes(self._parts)) if self._cut else self._read) or Tokens()
+            return Reading()
+        return (read_tail(bytes(self._parts)) if self._cut else self._whole) or Reading()
 
     def feed(self, data: bytes, end: bool) -> None:
         self._parts += data
@@ -115,20 +129,60 @@ class JsonBody:
 
     def is_whole(self) -> bool:
         self._finish()
-        return self._read is not None
+        return self._whole is not None
 
     def _finish(self) -> None:
         self._ended = True
-        if not self._cut and self._read is None:
-            self._read = read_whole(bytes(self._parts))
+        if not self._cut and self._whole is None:
+            self._whole = read_whole(bytes(self._parts))
+
+
+class EncodedBody:
+    """An answer in a content coding, though we had asked for none. Its bytes pass untouched; what they decode to is read.
+
+    So a usage chunk that only we asked for reaches the client here, and a top-up that is refused cannot end the answer.
+    """
+
+    def __init__(self, coding: str, inner: Body) -> None:
+        """Raises Undecodable."""
+        self._inner = inner
+        self._decoder = new_decoder(coding, self._take)
+        self._lost = False
+
+    @property
+    def streams(self) -> bool:
+        return self._inner.streams and not self._lost
+
+    @property
+    def seen(self) -> Reading:
+        return self._inner.seen
+
+    def feed(self, data: bytes, end: bool) -> None:
+        if not self._lost:
+            try:
+                self._decoder.feed(data)
+            except Undecodable:
+                self._lost = True
+        if end:
+            self._inner.feed(b"", end=True)
+
+    def is_whole(self) -> bool:
+        return self._inner.is_whole()
+
+    def _take(self, block: bytes) -> None:
+        self._inner.feed(block, end=False)
 
 
 class OpaqueBody:
-    """An answer that cannot be read: compressed though we asked for identity, or of an unknown type. It passes untouched."""
+    """An answer that cannot be read, because of its type or its coding. It passes untouched."""
 
-    failed = False
-    has_output = False
-    tokens = Tokens()
+    @property
+    def streams(self) -> bool:
+        return False
+
+    @property
+    def seen(self) -> Reading:
+        return Reading()
 
     def feed(self, data: bytes, end: bool) -> None:
         pass

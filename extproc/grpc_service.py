@@ -6,45 +6,56 @@ from collections.abc import Callable, Sequence
 from google.protobuf.message import DecodeError
 
 import protos
+from extproc.learning import Learned
 from extproc.machine import Machine, Rules, Step
-from extproc.ports import Claims, Spool, SpoolUnavailable
+from extproc.ports import Holds, Spool, SpoolUnavailable
+from extproc.recording import closed
+from extproc.reporting import report
 from ias import logs, telemetry
+from ias.context import RequestContext
 from ias.transport import Status, Stream, StreamMachine, StreamMethod
 from ias.usage_event import Outcome, RequestRecorded
 from protos.ext_proc_pb2 import ProcessingRequest
+from ratelimit.ports import Held
 
 log = logs.get(__name__)
-_access = logs.get("access")
 
 
 class ProcessService:
     """Follows requests. A record is in the spool before Envoy gets the reply that it belongs to."""
 
-    def __init__(self, rules: Rules, spool: Spool, claims: Claims, clock_ms: Callable[[], int]) -> None:
-        self.rules, self.spool, self.claims, self.clock_ms = rules, spool, claims, clock_ms
+    def __init__(self, rules: Rules, spool: Spool, holds: Holds, clock_ms: Callable[[], int], patience_s: float = 0.02) -> None:
+        self.rules, self.spool, self.holds, self.clock_ms, self.patience_s = rules, spool, holds, clock_ms, patience_s
+        self.learned = Learned()
         self._followed: set[_RequestStream] = set()
         self._idle = asyncio.Event()
+        self._top_ups: set[asyncio.Task[None]] = set()
 
     def method(self) -> StreamMethod:
         """The handler for the server."""
         return StreamMethod(protos.PROCESS, self._open)
 
-    def opened(self, stream: "_RequestStream") -> None:
+    def opened(self, stream: "_RequestStream", context: RequestContext) -> None:
         """A stream follows a request now."""
+        self.holds.begin(context)
         self._followed.add(stream)
         telemetry.STREAMS_OPEN.set(len(self._followed))
 
-    def recorded(self, stream: "_RequestStream", event: RequestRecorded) -> None:
+    def recorded(self, stream: "_RequestStream", context: RequestContext, event: RequestRecorded) -> None:
         """A request has ended: this is its one event."""
-        self.spool.close(event)
+        self.spool.close(closed(context, event))
+        self.holds.end(context.reservation_id)
         self._followed.discard(stream)
         if not self._followed:
             self._idle.set()
         telemetry.STREAMS_OPEN.set(len(self._followed))
-        telemetry.EVENTS.labels(event.outcome).inc()
-        telemetry.TOKENS.labels("input", event.usage_source).inc(event.input_tokens)
-        telemetry.TOKENS.labels("output", event.usage_source).inc(event.output_tokens)
-        _log_access(event)
+        report(event)
+
+    def top_up(self, stream: "_RequestStream", context: RequestContext, tokens: int) -> None:
+        """Ask the store for more, and tell the stream what it said."""
+        task = asyncio.ensure_future(self._top_up(stream, context, tokens))
+        self._top_ups.add(task)
+        task.add_done_callback(self._top_ups.discard)
 
     async def drain(self, grace_s: float) -> None:
         """Wait until every followed request has ended; after `grace_s` seconds cut those that have not, as lost."""
@@ -58,6 +69,11 @@ class ProcessService:
             for stream in list(self._followed):
                 stream.cut()
 
+    async def _top_up(self, stream: "_RequestStream", context: RequestContext, tokens: int) -> None:
+        answer = await self.holds.top_up(context, tokens)
+        telemetry.TOP_UPS.labels(answer or "away").inc()
+        stream.on_topped_up(answer)
+
     def _open(self, stream: Stream) -> StreamMachine:
         return _RequestStream(self, stream)
 
@@ -65,12 +81,13 @@ class ProcessService:
 class _RequestStream:
     """A `StreamMachine` of the transport."""
 
-    __slots__ = ("_machine", "_service", "_stream")
+    __slots__ = ("_machine", "_patience", "_service", "_stream")
 
     def __init__(self, service: ProcessService, stream: Stream) -> None:
         self._service = service
         self._stream = stream
-        self._machine = Machine(service.rules)
+        self._machine = Machine(service.rules, service.learned)
+        self._patience: asyncio.TimerHandle | None = None
 
     def on_message(self, message: bytes) -> Sequence[bytes]:
         try:
@@ -85,14 +102,7 @@ class _RequestStream:
         if step.refused is not None:
             telemetry.CONTEXT_REFUSED.inc()
             log.warning("request without a valid context refused", request_id=self._machine.request_id, reason=step.refused)
-        if step.event is not None:
-            self._service.recorded(self, step.event)
-        if not step.last:
-            return step.replies
-        # Envoy must have the last reply before the end: a stream that ends first loses what it answered.
-        self._stream.send(step.replies)
-        self._stream.end()
-        return ()
+        return self._take(step)
 
     def on_end(self) -> None:
         self._stop(Outcome.CLIENT_ABORT)
@@ -100,10 +110,35 @@ class _RequestStream:
     def on_abort(self) -> None:
         self._stop(Outcome.CLIENT_ABORT)
 
+    def on_topped_up(self, answer: Held | None) -> None:
+        """The store has answered, or is away (None)."""
+        self._lose_timer()
+        step = self._machine.topped_up(answer, self._service.clock_ms())
+        if step.event is not None:
+            telemetry.STREAMS_ENDED.inc()
+        self._stream.send(self._take(step))
+
     def cut(self) -> None:
         """The process stops: nobody will see how this ends."""
         self._stop(Outcome.LOST)
         self._stream.end(Status.UNAVAILABLE, "shutting down")
+
+    def _take(self, step: Step) -> Sequence[bytes]:
+        """Do what the machine wants done, and return what is left to send."""
+        context = self._machine.context
+        if step.event is not None and context is not None:
+            self._lose_timer()
+            self._service.recorded(self, context, step.event)
+        if step.top_up and context is not None:
+            self._service.top_up(self, context, step.top_up)
+        if step.waits and self._patience is None:
+            self._patience = asyncio.get_running_loop().call_later(self._service.patience_s, self._lose_patience)
+        if not step.last:
+            return step.replies
+        # Envoy must have the last reply before the end: a stream that ends first loses what it answered.
+        self._stream.send(step.replies)
+        self._stream.end()
+        return ()
 
     def _record_opened(self, step: Step) -> Step:
         assert step.opened is not None
@@ -112,31 +147,20 @@ class _RequestStream:
         except SpoolUnavailable as error:
             log.error("request refused, it could not be recorded", request_id=self._machine.request_id, error=str(error))
             return self._machine.unrecorded()
-        self._service.claims.add(step.opened.context.org_id, step.opened.context.reservation_id)
-        self._service.opened(self)
+        self._service.opened(self, step.opened.context)
         return step
 
+    def _lose_patience(self) -> None:
+        self._patience = None
+        self._stream.send(self._take(self._machine.lose_patience()))
+
+    def _lose_timer(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
     def _stop(self, outcome: Outcome) -> None:
+        self._lose_timer()
         event = self._machine.stop(self._service.clock_ms(), outcome)
-        if event is not None:
-            self._service.recorded(self, event)
-
-
-def _log_access(event: RequestRecorded) -> None:
-    _access.info(
-        "request",
-        request_id=event.request_id,
-        event_id=event.event_id,
-        org_id=event.org_id,
-        key_id=event.key_id,
-        model=event.model,
-        endpoint=event.endpoint,
-        stream=event.stream,
-        status=event.http_status,
-        outcome=event.outcome,
-        input_tokens=event.input_tokens,
-        output_tokens=event.output_tokens,
-        usage_source=event.usage_source,
-        time_to_first_token_ms=event.time_to_first_token_ms,
-        duration_ms=event.duration_ms,
-    )
+        if event is not None and self._machine.context is not None:
+            self._service.recorded(self, self._machine.context, event)

@@ -10,8 +10,10 @@ How it ends:
   `complete` without tokens: the engine did its work, the request was wrong.
 * the stream stopped before: `complete` when the engine had said all (`[DONE]`, a whole JSON answer), else `client_abort`.
   Envoy does not tell a client that left from an engine that reset the connection (`end_of_stream` never comes in both).
+* we ended it because its hold was used up and no more was granted: `complete`; the client was told `length`.
 
-Whatever comes after the end is answered and changes nothing.
+Whatever comes after the end is answered and changes nothing. A gateway that only lets us observe (`observability_mode`) is answered
+nothing at all, and nothing is changed.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,15 +22,21 @@ from enum import Enum, auto
 from typing import ClassVar, Final
 
 from extproc import replies
-from extproc.bodies import Body, JsonBody, OpaqueBody, SseBody
+from extproc.answers import Way, Wishes, open_body
+from extproc.bodies import Body, SseBody
+from extproc.dialects.reading import Reading
+from extproc.estimating import count
+from extproc.learning import Learned
+from extproc.passage import Passage
 from extproc.recording import recorded
-from extproc.rewrite import rewrite
-from extproc.usage import Tokens
+from extproc.rewrite import Changes, changes_for, rewrite
+from extproc.tokens import Tokens
 from ias import errors, headers
 from ias.context import ContextError, RequestContext, SigningKeys, verify
 from ias.spool_format import Opened
-from ias.usage_event import Outcome, RequestRecorded
+from ias.usage_event import Outcome, RequestRecorded, UsageSource
 from protos.ext_proc_pb2 import HttpHeaders, ProcessingRequest
+from ratelimit.ports import Held
 
 
 class State(Enum):
@@ -38,6 +46,8 @@ class State(Enum):
     REQUEST_BODY = auto()
     RESPONSE_HEADERS = auto()
     RESPONSE_BODY = auto()
+    PASSAGE = auto()
+    """The body of an answer that passes through us."""
     BYPASS = auto()
     OVER = auto()
 
@@ -64,25 +74,43 @@ class Step:
     """Why the request has no valid context; may be logged."""
     last: bool = False
     """Nothing more is expected: the stream ends after the replies."""
+    top_up: int = 0
+    """Ask the store to hold so many tokens more, and tell `topped_up` what it said."""
+    waits: bool = False
+    """Bytes wait for that answer: call `lose_patience` when it does not come in time."""
 
 
 NOTHING: Final = Step()
 _CONTINUE: Final = {kind: Step((reply,)) for kind, reply in replies.CONTINUE.items()}
 _UNAVAILABLE: Final = Step((replies.refusal(errors.service_unavailable("The gateway's metering")),), last=True)
+_WAYS: Final = {
+    Way.READ: Step((replies.READ_STREAMED,)),
+    Way.READ_WHOLE: Step((replies.READ_BUFFERED,)),
+    Way.CHANGE: Step((replies.CHANGE_STREAMED,)),
+    Way.THROUGH_US: Step((replies.PASS_THROUGH_US,)),
+}
 
 
 class Machine:
     """One request. Times are wall clock milliseconds."""
 
-    __slots__ = ("_body", "_context", "_first_output_ms", "_opened_ms", "_rules", "_status", "request_id", "state")
+    __slots__ = (
+        *("_body", "_changes", "_first_output_ms", "_learned", "_observes", "_opened_ms", "_passage", "_rules", "_running_asked", "_status"),
+        *("context", "request_id", "state"),
+    )
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
-        self._context: RequestContext | None = None
+    def __init__(self, rules: Rules, learned: Learned) -> None:
+        self._rules, self._learned = rules, learned
+        self._changes = Changes()
+        self._running_asked = False
+        self._observes = False
         self._body: Body | None = None
+        self._passage: Passage | None = None
         self._status = 0
         self._opened_ms = 0
         self._first_output_ms: int | None = None
+        self.context: RequestContext | None = None
+        """Of the request that is followed."""
         self.request_id = ""
         """Known from the request headers on, valid context or not."""
         self.state = State.START
@@ -93,32 +121,52 @@ class Machine:
         if kind is None:
             return NOTHING  # a kind of message from the future: there is no telling what answer it wants
         handler = self._TABLE.get((self.state, kind))
-        if handler is not None:
-            return handler(self, message, now_ms)
-        if self.state is State.START:
-            self.state = State.BYPASS
-        return _CONTINUE[kind]
+        if handler is None:
+            if self.state is State.START:
+                self.state = State.BYPASS
+            return NOTHING if message.observability_mode else _CONTINUE[kind]
+        step = handler(self, message, now_ms)
+        if self._observes:
+            return Step((), step.opened, step.event, step.refused, step.last) if step.event or step.opened or step.last else NOTHING
+        return step
 
     def unrecorded(self) -> Step:
         """The `Opened` record could not be written: the request is refused, and ends without an event."""
-        self.state, self._context = State.OVER, None
-        return _UNAVAILABLE
+        self.state, self.context = State.OVER, None
+        return Step(last=True) if self._observes else _UNAVAILABLE
+
+    def topped_up(self, held: Held | None, now_ms: int) -> Step:
+        """The store's answer to `Step.top_up`; None: it is away."""
+        if self._passage is None or self.state is not State.PASSAGE:
+            return NOTHING
+        out, ask, ends = self._passage.answered(held)
+        if ends:
+            return Step((replies.passed_on(out, end=True),), event=self._event(Outcome.COMPLETE, now_ms), last=True)
+        return self._pass_on(self._passage, out, ask)
+
+    def lose_patience(self) -> Step:
+        """The store has not said in time whether it holds more: what waits passes."""
+        if self._passage is None or self.state is not State.PASSAGE:
+            return NOTHING
+        return self._pass_on(self._passage, self._passage.lose_patience(), 0)
 
     def stop(self, now_ms: int, outcome: Outcome = Outcome.CLIENT_ABORT) -> RequestRecorded | None:
         """The stream is over without an end of the answer; return the event, unless there was one already."""
-        if self.state is State.OVER or self._context is None:
+        if self.state is State.OVER or self.context is None:
             self.state = State.OVER
             return None
         if self._body is not None:
-            if self._body.failed:
+            whole = self._body.is_whole()  # reads what is there of a JSON answer
+            if self._body.seen.failed:
                 outcome = Outcome.UPSTREAM_ERROR
-            elif self._body.is_whole():
+            elif whole:
                 outcome = Outcome.COMPLETE
         return self._event(outcome, now_ms)
 
     def _on_request_headers(self, message: ProcessingRequest, now_ms: int) -> Step:
         seen = _headers(message.request_headers)
         self.request_id = seen.get(headers.REQUEST_ID, "")
+        self._observes = message.observability_mode
         try:
             if headers.CONTEXT not in seen:
                 raise ContextError("no context")
@@ -126,77 +174,111 @@ class Machine:
         except ContextError as error:
             self.state = State.OVER
             return Step(_UNAVAILABLE.replies, refused=str(error), last=True)
-        self._context, self._opened_ms = context, now_ms
-        change = (_adds_usage(context) or context.upstream_model != context.model) and not message.request_headers.end_of_stream
-        self.state = State.REQUEST_BODY if change else State.RESPONSE_HEADERS
-        return Step((replies.FOLLOW_AND_CHANGE if change else replies.FOLLOW,), opened=Opened(context, now_ms))
+        self.context, self._opened_ms = context, now_ms
+        if not (message.request_headers.end_of_stream or self._observes):
+            self._changes = changes_for(context)
+        self.state = State.REQUEST_BODY if self._changes else State.RESPONSE_HEADERS
+        return Step((replies.FOLLOW_AND_CHANGE if self._changes else replies.FOLLOW,), opened=Opened(context, now_ms))
 
     def _on_request_body(self, message: ProcessingRequest, _: int) -> Step:
-        context = self._followed()
         self.state = State.RESPONSE_HEADERS
-        model = context.upstream_model if context.upstream_model != context.model else None
-        body = rewrite(message.request_body.body, include_usage=_adds_usage(context), model=model)
-        return _CONTINUE["request_body"] if body is None else Step((replies.changed_request(body),))
+        rewritten = rewrite(message.request_body.body, self._changes, self._followed().endpoint)
+        if rewritten is None:
+            return _CONTINUE["request_body"]
+        self._running_asked = rewritten.asked_running
+        return Step((replies.changed_request(rewritten.body),))
 
     def _on_response_headers(self, message: ProcessingRequest, now_ms: int) -> Step:
         context, seen = self._followed(), _headers(message.response_headers)
-        self._status = _number(seen.get(":status", ""))
-        if self._status >= 400 or message.response_headers.end_of_stream:
-            failed = self._status >= 500 or self._status == 429
+        status = _number(seen.get(":status", ""))
+        if 100 <= status < 200:
+            return _CONTINUE["response_headers"]  # an interim answer; the real one follows
+        self._status = status
+        # While we still had the request's body no engine got the request: somebody before it has answered.
+        if status >= 400 or message.response_headers.end_of_stream or self.state is State.REQUEST_BODY:
+            failed = status >= 500 or status == 429
             event = self._event(Outcome.UPSTREAM_ERROR if failed else Outcome.COMPLETE, now_ms)
             return Step(_CONTINUE["response_headers"].replies, event=event, last=True)
+        wishes = Wishes(
+            drops_usage=self._changes.include_usage,
+            cuts_running=self._changes.continuous_usage and not self._running_asked,
+            may_end=context.top_up_tokens > 0 and not self._observes,
+            event_limit_bytes=self._rules.event_limit_bytes,
+            buffered_json_bytes=self._rules.buffered_json_bytes,
+        )
+        self._body, way = open_body(context, seen, wishes)
         self.state = State.RESPONSE_BODY
-        kind = seen.get("content-type", "").partition(";")[0].strip().lower()
-        if seen.get("content-encoding", "identity").lower() != "identity":
-            self._body, reply = OpaqueBody(), replies.READ_STREAMED
-        elif kind == "text/event-stream":
-            strip = _adds_usage(context)
-            self._body = SseBody(strip, self._rules.event_limit_bytes)
-            reply = replies.CHANGE_STREAMED if strip else replies.READ_STREAMED
-        elif kind == "application/json" or kind.endswith("+json"):
-            self._body = JsonBody(self._rules.event_limit_bytes)
-            length = seen.get("content-length", "")
-            whole = length.isdecimal() and _number(length) <= self._rules.buffered_json_bytes
-            reply = replies.READ_BUFFERED if whole else replies.READ_STREAMED
-        else:
-            self._body, reply = OpaqueBody(), replies.READ_STREAMED
-        return Step((reply,))
+        if way is Way.THROUGH_US and isinstance(self._body, SseBody):
+            self.state = State.PASSAGE
+            self._passage = Passage(self._body, context, self._learned.of(context))
+        return _WAYS[way]
 
     def _on_response_body(self, message: ProcessingRequest, now_ms: int) -> Step:
         assert self._body is not None
         chunk = message.response_body
         changed = self._body.feed(chunk.body, chunk.end_of_stream)
-        if self._first_output_ms is None and self._body.has_output:
+        if self._first_output_ms is None and self._body.seen.deltas:
             self._first_output_ms = now_ms
         step = _CONTINUE["response_body"] if changed is None else Step((replies.changed_response(changed),))
         return Step(step.replies, event=self._end(now_ms), last=True) if chunk.end_of_stream else step
 
-    def _on_response_trailers(self, _: ProcessingRequest, now_ms: int) -> Step:
-        return Step(_CONTINUE["response_trailers"].replies, event=self._end(now_ms), last=True)
+    def _on_passing_body(self, message: ProcessingRequest, now_ms: int) -> Step:
+        assert self._passage is not None
+        assert self._body is not None
+        chunk = message.response_body
+        out, ask = self._passage.take(chunk.body, chunk.end_of_stream)
+        if self._first_output_ms is None and self._body.seen.deltas:
+            self._first_output_ms = now_ms
+        if chunk.end_of_stream:
+            return Step((replies.passed_on(out, end=True),), event=self._end(now_ms), last=True)
+        return self._pass_on(self._passage, out, ask)
+
+    def _on_response_trailers(self, message: ProcessingRequest, now_ms: int) -> Step:
+        rest: tuple[bytes, ...] = ()
+        if self._passage is not None and (out := self._passage.take(b"", end=True)[0]):
+            rest = (replies.passed_on(out),)
+        return Step((*rest, *_CONTINUE["response_trailers"].replies), event=self._end(now_ms), last=True)
+
+    @staticmethod
+    def _pass_on(passage: Passage, out: bytes, ask: int) -> Step:
+        return Step((replies.passed_on(out),) if out else (), top_up=ask, waits=passage.waits)
 
     def _end(self, now_ms: int) -> RequestRecorded:
         """The answer ended as HTTP answers end."""
         body = self._body
-        truncated = isinstance(body, SseBody) and not body.is_whole()
-        failed = body is not None and (body.failed or truncated)
+        failed = body is not None and (body.seen.failed or (body.streams and not body.is_whole()))
         return self._event(Outcome.UPSTREAM_ERROR if failed else Outcome.COMPLETE, now_ms)
 
     def _event(self, outcome: Outcome, now_ms: int) -> RequestRecorded:
+        context = self._followed()
+        duration_ms = max(0, now_ms - self._opened_ms)
+        tokens = self._tokens(context, duration_ms)
+        if outcome is Outcome.COMPLETE and tokens.source is UsageSource.REPORTED and self._body is not None:
+            self._learned.learn(context, self._body.seen, duration_ms)
         self.state = State.OVER
         first = self._first_output_ms
         return recorded(
-            self._followed(),
+            context,
             outcome,
             ended_at_ms=now_ms,
-            tokens=self._body.tokens if self._body is not None else Tokens(),
+            tokens=tokens,
+            held_tokens=self._passage.hold.held if self._passage is not None else context.held_tokens,
             http_status=self._status,
             time_to_first_token_ms=None if first is None else max(0, first - self._opened_ms),
-            duration_ms=max(0, now_ms - self._opened_ms),
+            duration_ms=duration_ms,
         )
 
+    def _tokens(self, context: RequestContext, elapsed_ms: int) -> Tokens:
+        """What an engine did for the request: nothing when it did not get it, or answered with an error or without a body."""
+        if self._body is not None:
+            return count(context, self._body.seen, self._learned.of(context), elapsed_ms, streams=self._body.streams)
+        if self.state is State.RESPONSE_HEADERS and not self._status:
+            return count(context, Reading(), self._learned.of(context), elapsed_ms, streams=context.stream)
+        return Tokens()
+
     def _followed(self) -> RequestContext:
-        assert self._context is not None, "a request is followed from its valid context on"
-        return self._context
+        assert self.context is not None, "a request is followed from its valid context on"
+        return self.context
 
     _TABLE: ClassVar[Mapping[tuple[State, str], Callable[["Machine", ProcessingRequest, int], Step]]] = {
         (State.START, "request_headers"): _on_request_headers,
@@ -206,12 +288,9 @@ class Machine:
         (State.RESPONSE_HEADERS, "response_headers"): _on_response_headers,
         (State.RESPONSE_BODY, "response_body"): _on_response_body,
         (State.RESPONSE_BODY, "response_trailers"): _on_response_trailers,
+        (State.PASSAGE, "response_body"): _on_passing_body,
+        (State.PASSAGE, "response_trailers"): _on_response_trailers,
     }
-
-
-def _adds_usage(context: RequestContext) -> bool:
-    # `stream_options` is refused by engines in requests that do not stream.
-    return context.add_usage and context.stream
 
 
 def _headers(message: HttpHeaders) -> dict[str, str]:

@@ -1,9 +1,11 @@
-"""What the stream machine needs from outside: a durable spool for its records, and the store to hand reservations over."""
+"""What the stream machine needs from outside: a durable spool for its records, and the store that holds and charges tokens."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ias.spool_format import Opened
-from ias.usage_event import RequestRecorded
+from ias.context import RequestContext
+from ias.spool_format import Closed, Opened, Owed
+from ratelimit.ports import Held
 
 
 class SpoolUnavailable(Exception):
@@ -17,11 +19,21 @@ class SpoolBusy(Exception):
 class Spool(Protocol):
     """The durable record of every request: each one opened here ends as exactly one event, also across a killed process."""
 
+    @property
+    def owed(self) -> Mapping[str, Owed]:
+        """What the store has not been charged yet, by reservation id, the oldest first; also of processes before this one."""
+
     def open(self, opened: Opened) -> None:
         """Record that a request is followed; it survives the death of this process. Raises SpoolUnavailable: then refuse the request."""
 
-    def close(self, event: RequestRecorded) -> None:
-        """Record how a request ended. Never raises: while the disk refuses, the event is kept in memory and tried again."""
+    def grow(self, reservation_id: str, held_tokens: int) -> None:
+        """Record that more is held for an open request. Never raises: without it, a lost request is charged what was held before."""
+
+    def close(self, closed: Closed) -> None:
+        """Record how a request ended. Never raises: while the disk refuses, the record is kept in memory and tried again."""
+
+    def settled(self, reservation_ids: Sequence[str]) -> None:
+        """The store was charged for these. Never raises: what is not recorded is settled again after a restart, without effect."""
 
     def is_open(self, reservation_id: str) -> bool:
         """Whether a request was opened here and its end is not on disk yet."""
@@ -30,11 +42,14 @@ class Spool(Protocol):
         """Return when every record before the call survives a power failure; raise SpoolUnavailable when that cannot be had."""
 
 
-class Claims(Protocol):
-    """Tells the admission store which reservations have an `Opened` record, so that its reaper need not look after them."""
+class Holds(Protocol):
+    """The holds of the requests that are followed, as the store keeps them. Nothing here blocks or raises."""
 
-    def add(self, org_id: str, reservation_id: str) -> None:
-        """Claim soon; never blocks, never raises."""
+    def begin(self, context: RequestContext) -> None:
+        """A request is followed from now on: its hold is kept alive."""
 
-    def is_pending(self, reservation_id: str) -> bool:
-        """Whether the store was not told yet."""
+    def end(self, reservation_id: str) -> None:
+        """It has ended: what it owes is settled, nothing kept alive."""
+
+    async def top_up(self, context: RequestContext, tokens: int) -> Held | None:
+        """Hold so many tokens more; None: the store is away."""

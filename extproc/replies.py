@@ -16,12 +16,14 @@ from protos.ext_proc_pb2 import (
     ImmediateResponse,
     ProcessingMode,
     ProcessingResponse,
+    StreamedBodyResponse,
     TrailersResponse,
 )
 
 NONE = ProcessingMode.NONE
 STREAMED = ProcessingMode.STREAMED
 BUFFERED = ProcessingMode.BUFFERED
+FULL_DUPLEX = ProcessingMode.FULL_DUPLEX_STREAMED
 
 _OVERWRITE = HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 
@@ -43,13 +45,15 @@ def _mode(request_body: ProcessingMode.BodySendMode, response_body: ProcessingMo
         request_body_mode=request_body,
         response_body_mode=response_body,
         request_trailer_mode=ProcessingMode.SKIP,
-        response_trailer_mode=ProcessingMode.SKIP,
+        # Where every byte passes through us, trailers may be the end of the answer.
+        response_trailer_mode=ProcessingMode.SEND if response_body == FULL_DUPLEX else ProcessingMode.SKIP,
     )
 
 
 def _request_headers(request_body: ProcessingMode.BodySendMode) -> bytes:
-    # A compressed answer cannot be counted without inflating it: ask the engine for identity.
-    mutation = HeaderMutation(remove_headers=[headers.CONTEXT, headers.MODEL, "accept-encoding"])
+    # A compressed answer can be counted, but nothing taken out of it: ask the engine for identity.
+    identity = HeaderValueOption(header=HeaderValue(key="accept-encoding", raw_value=b"identity"), append_action=_OVERWRITE)
+    mutation = HeaderMutation(remove_headers=[headers.CONTEXT, headers.MODEL], set_headers=[identity])
     return ProcessingResponse(
         request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)), mode_override=_mode(request_body, NONE)
     ).SerializeToString()
@@ -87,9 +91,19 @@ CHANGE_STREAMED = _response_headers(STREAMED, drop_length=True)
 """Show us the body as it passes; we shall take a chunk out of it, so its length is not known."""
 
 
+PASS_THROUGH_US = _response_headers(FULL_DUPLEX, drop_length=True)
+"""Give us the body: the client gets what we send, and nothing else. Only so can an answer be ended early and cleanly."""
+
+
 def changed_response(body: bytes) -> bytes:
     """Replace one chunk of the answer; with nothing when `body` is empty."""
     mutation = BodyMutation(body=body) if body else BodyMutation(clear_body=True)
+    return ProcessingResponse(response_body=BodyResponse(response=CommonResponse(body_mutation=mutation))).SerializeToString()
+
+
+def passed_on(body: bytes, *, end: bool = False) -> bytes:
+    """Send a part of an answer that passes through us; `end` ends the answer for the client, and for the engine."""
+    mutation = BodyMutation(streamed_response=StreamedBodyResponse(body=body, end_of_stream=end))
     return ProcessingResponse(response_body=BodyResponse(response=CommonResponse(body_mutation=mutation))).SerializeToString()
 
 

@@ -39,14 +39,29 @@ class ExtprocSettings(Settings):
     spool_segment_age_s: int = Field(default=3_600, ge=1)
     """Age at which a new spool segment begins."""
 
+    spool_total_bytes: int = Field(default=8 << 30, ge=1 << 20)
+    """Limit on all segments together. Above it, because the consumer is behind, new requests are refused and live ones recorded."""
+
     event_limit_bytes: int = Field(default=1 << 20, ge=1024)
     """Larger events of a stream, and larger JSON answers, pass without being held or parsed in full."""
 
     buffered_json_bytes: int = Field(default=512 << 10, ge=0)
     """JSON answers up to this come in one message. Must stay below Envoy's per_connection_buffer_limit_bytes."""
 
+    store_interval_ms: int = Field(default=100, ge=1, le=10_000)
+    """How often the admission store is told of new, live and ended requests, in ms."""
+
+    hold_ttl_s: int = Field(default=60, ge=3, le=86_400)
+    """How long a hold outlives this process: a live request is told of three times in that time, one that is not becomes a charge."""
+
+    top_up_patience_ms: int = Field(default=20, ge=1, le=1_000)
+    """How long bytes of a stream wait at the edge of its hold for the admission store, in ms; then they pass until it answers."""
+
     reap_interval_s: float = Field(default=2.0, gt=0)
-    """How often admitted requests that never arrived here are looked for."""
+    """How often admitted requests are looked for that nobody ends."""
+
+    stuck_after_s: float = Field(default=10.0, ge=1)
+    """A process whose event loop does nothing for so long ends itself: a stuck one would hang its clients, a dead one is replaced."""
 
     drain_s: float = Field(default=300.0, ge=0)
     """How long live streams may go on after SIGTERM; then they are cut and recorded as lost."""

@@ -7,33 +7,37 @@
   segment that anyone can see holds everything that is still open, so those before it may be deleted.
 * A write that fails half-way is cut off again. While the disk refuses, nothing new is opened and ends wait in memory: as many as
   there are open requests, at most.
+* The same holds when the segments on disk have reached their limit, because their consumer is behind: new requests are refused, the
+  running ones are recorded to their end.
 """
 
 import asyncio
 import contextlib
-import errno
-import fcntl
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from extproc.ports import SpoolBusy, SpoolUnavailable
-from extproc.recording import lost
-from extproc.recovery import unfinished
+from extproc import disk
+from extproc.ports import SpoolUnavailable
+from extproc.recording import closed, lost
+from extproc.recovery import read_left
 from ias import logs
-from ias.spool_format import MAGIC, Closed, Opened, Record, encode, segment_path
-from ias.usage_event import RequestRecorded
+from ias.spool_format import MAGIC, SUFFIX, Closed, Grown, Opened, Owed, Record, Settled, encode, segment_path
 
 log = logs.get(__name__)
+
+_MAX_OWED = 100_000
+"""Charges that wait in memory while the store is away. Above it the oldest are given up: the store charges what it held for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentRules:
-    """When a new segment begins. Consumed segments are deleted whole, so these bound what stays on disk."""
+    """When a new segment begins, and how much there may be in all. Consumed segments are deleted whole."""
 
     max_bytes: int = 64 << 20
     max_age_ms: int = 3_600_000
+    total_bytes: int = 8 << 30
 
 
 class SpoolFiles:
@@ -42,29 +46,47 @@ class SpoolFiles:
     def __init__(self, directory: Path, clock_ms: Callable[[], int], rules: SegmentRules = SegmentRules()) -> None:
         self._directory, self._clock_ms, self._rules = directory, clock_ms, rules
         self._open: dict[str, Opened] = {}
+        self._held: dict[str, int] = {}
+        self._owed: dict[str, Owed] = {}
         self._waiting: dict[str, Closed] = {}
         self._syncing = asyncio.Lock()
         self._fd = -1
-        self._size = self._number = self._born_ms = self._empty_size = 0
+        self._size = self._number = self._born_ms = self._empty_size = self._older_bytes = 0
         self._torn = self._dirty = False
-        self._lock = _lock(directory)
+        self._lock = disk.lock(directory)
         try:
             self.recovered = self._recover()
         except BaseException:
             self.release()
             raise
 
+    @property
+    def owed(self) -> Mapping[str, Owed]:
+        return self._owed
+
     def open(self, opened: Opened) -> None:
+        if self._older_bytes + self._size >= self._rules.total_bytes:
+            raise SpoolUnavailable(f"the spool {self._directory} is full: its consumer is behind by {self._older_bytes + self._size} bytes")
         self._write_waiting()
         self._append(encode(opened))
         self._open[opened.context.reservation_id] = opened
 
-    def close(self, event: RequestRecorded) -> None:
-        self._waiting[event.event_id] = Closed(event)
+    def grow(self, reservation_id: str, held_tokens: int) -> None:
+        if reservation_id in self._open:
+            self._held[reservation_id] = held_tokens
+            self._try_append(Grown(reservation_id, held_tokens))
+
+    def close(self, closed: Closed) -> None:
+        self._waiting[closed.event.event_id] = closed
         try:
             self._write_waiting()
         except SpoolUnavailable as error:
-            log.error("an event waits in memory for the spool", event_id=event.event_id, error=str(error))
+            log.error("an event waits in memory for the spool", event_id=closed.event.event_id, error=str(error))
+
+    def settled(self, reservation_ids: Sequence[str]) -> None:
+        for reservation_id in reservation_ids:
+            self._owed.pop(reservation_id, None)
+        self._try_append(Settled(list(reservation_ids)))
 
     def is_open(self, reservation_id: str) -> bool:
         return reservation_id in self._open or reservation_id in self._waiting
@@ -77,15 +99,16 @@ class SpoolFiles:
             # A copy: a new segment may close the original meanwhile.
             copy, self._dirty = os.dup(self._fd), False
             try:
-                await asyncio.to_thread(_sync_and_close, copy)
+                await asyncio.to_thread(disk.sync_and_close, copy)
             except OSError as error:
                 self._dirty = self._torn = True  # the kernel may have dropped what it could not write: go on in a new file
-                raise _unavailable(self._directory, error) from error
+                raise disk.unavailable(self._directory, error) from error
 
-    def roll_if_old(self) -> None:
-        """Start a new segment when this one is old and not empty, so that the consumer can delete it."""
+    def look_after(self) -> None:
+        """To be called now and then: start a new segment when this one is old, so that the consumer can delete it; see what it deleted."""
         if self._size > self._empty_size and self._clock_ms() - self._born_ms >= self._rules.max_age_ms:
-            self._roll(self._open.values())
+            self._roll(self._unfinished())
+        self._measure()
 
     def release(self) -> None:
         """Give the directory up. Closes files and nothing else: what is open becomes lost at the next start."""
@@ -98,33 +121,64 @@ class SpoolFiles:
         try:
             for leftover in self._directory.glob("*.new"):
                 leftover.unlink()
-            found, self._number = unfinished(self._directory)
+            left = read_left(self._directory)
         except OSError as error:
-            raise _unavailable(self._directory, error) from error
+            raise disk.unavailable(self._directory, error) from error
         now_ms = self._clock_ms()
-        self._roll([Closed(lost(opened.context, now_ms)) for opened in found.values()])
-        return len(found)
+        ended = [closed(opened.context, lost(opened.context, now_ms, left.held_for(opened))) for opened in left.opened.values()]
+        self._number = left.newest
+        self._roll([*left.owed.values(), *ended])
+        self._owed = left.owed | {record.event.event_id: record.owed for record in ended if record.owed is not None}
+        self._measure()
+        return len(ended)
+
+    def _unfinished(self) -> list[Record]:
+        """What a new segment begins with."""
+        grown = [Grown(reservation_id, held) for reservation_id, held in self._held.items()]
+        return [*self._open.values(), *grown, *self._owed.values()]
+
+    def _measure(self) -> None:
+        """Sum up the segments before this one; the consumer may delete them meanwhile."""
+        self._older_bytes = 0
+        newest = segment_path(self._directory, self._number)
+        for segment in self._directory.glob(f"*{SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError):
+                self._older_bytes += segment.stat().st_size if segment != newest else 0
 
     def _write_waiting(self) -> None:
-        if self._waiting:
-            self._append(b"".join(map(encode, self._waiting.values())))
-            for event_id in self._waiting:
-                self._open.pop(event_id, None)
-            self._waiting.clear()
+        if not self._waiting:
+            return
+        self._append(b"".join(map(encode, self._waiting.values())))
+        for event_id, record in self._waiting.items():
+            self._open.pop(event_id, None)
+            self._held.pop(event_id, None)
+            if record.owed is not None:
+                self._owed[event_id] = record.owed
+        self._waiting.clear()
+        while len(self._owed) > _MAX_OWED:
+            given_up = next(iter(self._owed))
+            del self._owed[given_up]
+            log.error("too many charges wait for the store, the oldest is given up", reservation_id=given_up)
+
+    def _try_append(self, record: Record) -> None:
+        try:
+            self._append(encode(record))
+        except SpoolUnavailable as error:
+            log.error("a record is left out of the spool", error=str(error))
 
     def _append(self, data: bytes) -> None:
         if self._torn:
-            self._roll(self._open.values())
-        elif self._size >= self._rules.max_bytes:
+            self._roll(self._unfinished())
+        elif self._size - self._empty_size >= self._rules.max_bytes:
             try:
-                self._roll(self._open.values())
+                self._roll(self._unfinished())
             except SpoolUnavailable as error:
                 log.error("no new spool segment, the old one grows on", error=str(error))
         try:
-            _write(self._fd, data)
+            disk.write(self._fd, data)
         except OSError as error:
             self._cut()
-            raise _unavailable(self._directory, error) from error
+            raise disk.unavailable(self._directory, error) from error
         self._size += len(data)
         self._dirty = True
 
@@ -144,7 +198,7 @@ class SpoolFiles:
             if self._fd >= 0 and not self._torn:
                 os.fsync(self._fd)
             fd = os.open(unseen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            _write(fd, data)
+            disk.write(fd, data)
             os.fsync(fd)
             unseen.rename(path)
         except OSError as error:
@@ -152,49 +206,15 @@ class SpoolFiles:
                 os.close(fd)
             with contextlib.suppress(OSError):
                 unseen.unlink(missing_ok=True)
-            raise _unavailable(self._directory, error) from error
+            raise disk.unavailable(self._directory, error) from error
         # It can be seen: from here on it is the newest, whatever happens.
         if self._fd >= 0:
             os.close(self._fd)
+        self._older_bytes += self._size
         self._fd, self._number, self._size, self._empty_size = fd, self._number + 1, len(data), len(data)
         self._born_ms = self._clock_ms()
         self._torn = self._dirty = False
         try:
-            _sync_directory(self._directory)
+            disk.sync_directory(self._directory)
         except OSError as error:
-            raise _unavailable(self._directory, error) from error
-
-
-def _lock(directory: Path) -> int:
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unavailable(directory, error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        raise SpoolBusy(f"the spool {directory} belongs to another running extproc; give each process its own IAS_SPOOL_DIR") from None
-    return fd
-
-
-def _write(fd: int, data: bytes) -> None:
-    """One write, all or an OSError."""
-    if os.write(fd, data) != len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _sync_directory(directory: Path) -> None:
-    _sync_and_close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY))
-
-
-def _sync_and_close(fd: int) -> None:
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _unavailable(directory: Path, error: OSError) -> SpoolUnavailable:
-    return SpoolUnavailable(f"the spool {directory} cannot be written: {error.strerror or error}")
+            raise disk.unavailable(self._directory, error) from error

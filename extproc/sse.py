@@ -5,7 +5,6 @@ splitter returns, joined, are always exactly the bytes that went in.
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 
 # Two line ends. Possessive, so that the LF of a CRLF is never taken for the second one; spelled to begin with literals, which are searched fast.
@@ -26,12 +25,8 @@ class Kind(Enum):
     """More of an event above the limit, or what there is of one that never ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A run of bytes of the stream."""
-
-    kind: Kind
-    raw: bytes
+Piece = tuple[Kind, bytes]
+"""A run of bytes of the stream."""
 
 
 class Splitter:
@@ -51,7 +46,7 @@ class Splitter:
         if self._after_cr and data:
             self._after_cr = False
             if data.startswith(b"\n"):
-                pieces.append(Piece(Kind.TERMINATOR, b"\n"))
+                pieces.append((Kind.TERMINATOR, b"\n"))
                 data = data[1:]
         # An end can begin in what is held: at most one line end of two bytes.
         start, search_from = 0, max(0, len(self._held) - 2)
@@ -69,14 +64,14 @@ class Splitter:
         """Return what is held: the stream ends inside an event, which therefore is none (WHATWG discards it)."""
         held = bytes(self._held)
         self._held.clear()
-        return [Piece(Kind.PART, held)] if held else []
+        return [(Kind.PART, held)] if held else []
 
     def _whole(self, raw: bytes) -> Piece:
         if self._letting_through:
             self._letting_through = False
-            return Piece(Kind.PART, raw)
+            return Kind.PART, raw
         too_large = len(raw) > self._limit and len(raw.rstrip(b"\r\n")) > self._limit
-        return Piece(Kind.UNREAD if too_large else Kind.EVENT, raw)
+        return Kind.UNREAD if too_large else Kind.EVENT, raw
 
     def _let_through(self) -> list[Piece]:
         """Pass on all but a line end at the very end, which may be the first half of the event's end."""
@@ -84,7 +79,7 @@ class Splitter:
         self._letting_through = True
         passed = bytes(self._held).rstrip(b"\r\n")
         del self._held[: len(passed)]
-        return [Piece(kind, passed)] if passed else []
+        return [(kind, passed)] if passed else []
 
 
 def data_of(event: bytes) -> bytes:

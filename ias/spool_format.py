@@ -2,8 +2,8 @@
 
 A spool is a directory that one extproc process owns. It holds segments `<number>.spool`, written in order of number,
 append-only; only the newest grows. A segment starts with `MAGIC`; then records: length of the payload (u32), its CRC-32
-(u32), CRC-32 of these eight bytes (u32), payload (msgpack of `Opened` or `Closed`). A new segment starts with the `Opened`
-records of all requests that are still open, so that a segment before it can be deleted once every record of it was consumed.
+(u32), CRC-32 of these eight bytes (u32), payload (msgpack of one of the records below). A new segment starts with all that is
+still open and all that is still owed, so that a segment before it can be deleted once every record of it was consumed.
 A torn last record (the process or the machine died while writing) ends the segment; a wrong checksum is corruption and is
 never skipped. The head has its own, or a damaged length would pass for a torn record and hide all that follows.
 """
@@ -33,13 +33,43 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     opened_at_ms: int
 
 
+class Grown(msgspec.Struct, frozen=True, tag="grown"):
+    """The hold of an open request was topped up to so many tokens."""
+
+    reservation_id: str
+    held_tokens: int
+
+
+class Owed(msgspec.Struct, frozen=True, tag="owed"):
+    """What the admission store is to charge for a request that ended; owed until a `Settled` names it."""
+
+    org_id: str
+    user_id: str
+    key_id: str
+    reservation_id: str
+    in_store: bool
+    input_tokens: int
+    output_tokens: int
+    publication_id: str = ""
+    """Whose learned values the request may change; empty: it teaches nothing."""
+    prompt_bytes: int = 0
+
+
 class Closed(msgspec.Struct, frozen=True, tag="closed"):
     """A request ended; this is what the ledger wants."""
 
     event: RequestRecorded
+    owed: Owed | None = None
+    """None: the store has charged it already, when it swept the reservation."""
 
 
-Record = Opened | Closed
+class Settled(msgspec.Struct, frozen=True, tag="settled"):
+    """The store has taken what was owed for these."""
+
+    reservation_ids: list[str]
+
+
+Record = Opened | Grown | Closed | Owed | Settled
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from extproc.recording import closed as closing
 from extproc.spool_files import SegmentRules, SpoolFiles
 from ias.spool_format import MAGIC, Closed, Opened, read_segment, segment_numbers, segment_path
 from tests.support.ext_proc import NOW_MS, some_context
@@ -22,9 +23,11 @@ class History:
         self.started = 0
         self.consumed_opened: set[str] = set()
         self.consumed_closed: Counter[str] = Counter()
+        self.settled: set[str] = set()
+        self.owed: set[str] = set()
 
     def live(self, operations: str, segment_bytes: int) -> None:
-        """One process: o opens a request, c closes the oldest, n the newest, d lets the consumer delete what it has read."""
+        """One process: o opens a request, c closes the oldest, n the newest, s settles, d lets the consumer delete what it has read."""
         spool = SpoolFiles(self.directory, lambda: NOW_MS, SegmentRules(max_bytes=segment_bytes))
         alive: list[int] = []
         for operation in operations:
@@ -36,7 +39,11 @@ class History:
                 self.consume()
             elif alive:
                 number = alive.pop(0 if operation == "c" else -1)
-                spool.close(event(number, event_id=some_context(number).reservation_id))
+                spool.close(closing(some_context(number), event(number, event_id=some_context(number).reservation_id)))
+            if operation == "s":
+                self.settled.update(spool.owed)
+                spool.settled(list(spool.owed))
+        self.owed = set(spool.owed)
         spool.release()
 
     def consume(self) -> None:
@@ -45,7 +52,7 @@ class History:
             for record, _ in read_segment(segment):
                 if isinstance(record, Closed):
                     self.consumed_closed[record.event.event_id] += 1
-                else:
+                elif isinstance(record, Opened):
                     self.consumed_opened.add(record.context.reservation_id)
             segment.unlink()
 
@@ -56,7 +63,7 @@ class History:
             file.truncate(len(MAGIC) + int((newest.stat().st_size - len(MAGIC)) * share))
 
 
-lives = st.lists(st.tuples(st.text(alphabet="oocnd", max_size=12), st.sampled_from([1, 600, 1 << 20])), min_size=1, max_size=3)
+lives = st.lists(st.tuples(st.text(alphabet="oocnsd", max_size=12), st.sampled_from([1, 600, 1 << 20])), min_size=1, max_size=3)
 
 
 @settings(max_examples=40)  # every segment costs real disk syncs
@@ -72,6 +79,7 @@ def test_every_opened_request_is_closed_exactly_once_whenever_the_process_dies(h
         assert set(closed) == opened_ids(spool.directory) | spool.consumed_opened
         assert len(closed) == spool.started
         assert set(closed.values()) <= {1}
+        assert spool.owed == set(closed) - spool.settled, "each one is owed exactly until it was settled"
 
 
 @settings(max_examples=40)

@@ -1,7 +1,7 @@
 """One stream of Envoy through the service: records before replies, one event, a clean end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,30 +11,55 @@ from extproc.machine import Rules
 from extproc.ports import SpoolUnavailable
 from ias import telemetry
 from ias.context import RequestContext
-from ias.spool_format import Opened
+from ias.spool_format import Closed, Opened, Owed
 from ias.transport import Status, StreamMachine
 from ias.usage_event import Outcome, RequestRecorded
 from protos.ext_proc_pb2 import ProcessingRequest
+from ratelimit.ports import Held
 from tests.support.engine_bytes import DONE, delta, sse
-from tests.support.ext_proc import FOLLOW, KEYS, NOW_MS, UNAVAILABLE, chunk, in_words, last, request_headers, response_headers, some_context
+from tests.support.ext_proc import (
+    FOLLOW,
+    KEYS,
+    NOW_MS,
+    UNAVAILABLE,
+    chunk,
+    in_words,
+    last,
+    request_body,
+    request_headers,
+    response_headers,
+    some_context,
+)
+from tests.support.waiting import until
 
 
 class Journal:
-    """Spool, claims and stream in one: what happened, in order."""
+    """Spool, holds and stream in one: what happened, in order."""
+
+    owed: Mapping[str, Owed] = {}
 
     def __init__(self) -> None:
         self.entries: list[str] = []
         self.events: list[RequestRecorded] = []
         self.disk_full = False
+        self.answers: list[asyncio.Future[Held | None]] = []
 
     def open(self, opened: Opened) -> None:
         if self.disk_full:
             raise SpoolUnavailable("no space")
         self.entries.append("opened")
 
-    def close(self, event: RequestRecorded) -> None:
-        self.entries.append(f"closed {event.outcome}")
-        self.events.append(event)
+    def close(self, closed: Closed) -> None:
+        assert closed.owed is not None
+        assert closed.owed.output_tokens == closed.event.output_tokens
+        self.entries.append(f"closed {closed.event.outcome}")
+        self.events.append(closed.event)
+
+    def grow(self, reservation_id: str, held_tokens: int) -> None:
+        raise AssertionError("the holds do that")
+
+    def settled(self, reservation_ids: Sequence[str]) -> None:
+        raise AssertionError("the settlements do that")
 
     def is_open(self, _: str) -> bool:
         return False
@@ -42,17 +67,20 @@ class Journal:
     async def sync(self) -> None:
         return None
 
-    def add(self, org_id: str, reservation_id: str) -> None:
-        self.entries.append("claimed")
+    def begin(self, context: RequestContext) -> None:
+        self.entries.append("held")
 
-    def is_pending(self, _: str) -> bool:
-        return False
+    def end(self, reservation: str | Status = Status.OK, reason: str = "") -> None:
+        """Of the hold by its reservation, or of the stream by a status: the two ports have one name for it."""
+        self.entries.append("no longer held" if isinstance(reservation, str) else f"ended {reservation.name}")
+
+    async def top_up(self, context: RequestContext, tokens: int) -> Held | None:
+        self.entries.append(f"asked for {tokens}")
+        self.answers.append(asyncio.get_running_loop().create_future())
+        return await self.answers[-1]
 
     def send(self, messages: Sequence[bytes]) -> None:
         self.entries += [f"sent {in_words(message)}" for message in messages]
-
-    def end(self, status: Status = Status.OK, reason: str = "") -> None:
-        self.entries.append(f"ended {status.name}")
 
 
 @pytest.fixture
@@ -76,16 +104,16 @@ def say(stream: StreamMachine, *messages: ProcessingRequest) -> list[str]:
 
 def test_the_record_is_written_before_the_answer_is_given(stream: StreamMachine, journal: Journal) -> None:
     assert say(stream, request_headers(some_context())) == [FOLLOW]
-    assert journal.entries == ["opened", "claimed"]
+    assert journal.entries == ["opened", "held"]
 
 
 def test_the_stream_ends_after_the_event_and_the_last_reply(stream: StreamMachine, journal: Journal) -> None:
     assert say(stream, request_headers(some_context()), response_headers(), chunk(DONE))[1:] != []
     assert say(stream, last()) == []
-    assert journal.entries[2:] == ["closed complete", "sent response_body", "ended OK"]
+    assert journal.entries[2:] == ["closed complete", "no longer held", "sent response_body", "ended OK"]
 
 
-def test_a_full_disk_refuses_the_request_and_claims_nothing(stream: StreamMachine, journal: Journal) -> None:
+def test_a_full_disk_refuses_the_request_and_holds_nothing(stream: StreamMachine, journal: Journal) -> None:
     journal.disk_full = True
     with capture_logs() as lines:
         assert say(stream, request_headers(some_context())) == []
@@ -115,7 +143,7 @@ def test_a_stream_that_just_stops_is_recorded_once(stream: StreamMachine, journa
 def test_garbage_ends_the_stream_and_the_request(stream: StreamMachine, journal: Journal) -> None:
     say(stream, request_headers(some_context()))
     assert stream.on_message(b"\xff\xff") == ()
-    assert journal.entries[2:] == ["closed client_abort", "ended INVALID_ARGUMENT"]
+    assert journal.entries[2:] == ["closed client_abort", "no longer held", "ended INVALID_ARGUMENT"]
 
 
 def test_one_access_line_tells_ids_and_numbers_and_nothing_of_the_content(stream: StreamMachine) -> None:
@@ -138,6 +166,7 @@ def test_one_access_line_tells_ids_and_numbers_and_nothing_of_the_content(stream
         "input_tokens": 0,
         "output_tokens": 1,
         "usage_source": "counted",
+        "held_tokens": 0,
         "time_to_first_token_ms": 0,
         "duration_ms": 0,
     }
@@ -175,3 +204,59 @@ def test_the_gauge_of_open_streams_follows_them(service: ProcessService, journal
     assert telemetry.STREAMS_OPEN._value.get() == 1
     stream.on_end()
     assert telemetry.STREAMS_OPEN._value.get() == 0
+
+
+GROWING = some_context(held_tokens=11, prompt_tokens=10, top_up_tokens=4, add_usage=True)
+
+
+def _at_the_edge(service: ProcessService, journal: Journal) -> StreamMachine:
+    """A stream of which two tokens wait for the store."""
+    stream = _followed(service, journal, GROWING)
+    say(stream, request_body(b"{}"), response_headers())
+    assert say(stream, chunk(sse(delta("a")) * 2)) == []
+    return stream
+
+
+async def test_the_stores_answer_lets_waiting_bytes_pass(service: ProcessService, journal: Journal) -> None:
+    service.patience_s = 60
+    _at_the_edge(service, journal)
+    await until(lambda: journal.answers)
+    journal.answers[0].set_result(Held.GRANTED)
+    await until(lambda: journal.entries[-1].startswith("sent "))
+    assert journal.entries[2:] == ["asked for 4", f"sent response_body sends {(sse(delta('a')) * 2).decode()}"]
+
+
+async def test_a_refusal_ends_the_stream_for_the_client_and_the_engine(service: ProcessService, journal: Journal) -> None:
+    service.patience_s = 60
+    ended = telemetry.STREAMS_ENDED._value.get()
+    stream = _at_the_edge(service, journal)
+    await until(lambda: journal.answers)
+    journal.answers[0].set_result(Held.OVER)
+    await until(lambda: journal.entries[-1] == "ended OK")
+    closed, released, sent = journal.entries[3:6]
+    assert (closed, released) == ("closed complete", "no longer held")
+    assert sent.endswith("data: [DONE]\n\n and ends")
+    assert '"finish_reason":"length"' in sent
+    assert telemetry.STREAMS_ENDED._value.get() == ended + 1
+    stream.on_abort()
+    assert len(journal.events) == 1
+
+
+async def test_bytes_do_not_wait_for_a_store_that_does_not_answer(service: ProcessService, journal: Journal) -> None:
+    service.patience_s = 0.001
+    stream = _at_the_edge(service, journal)
+    await until(lambda: journal.entries[-1].startswith("sent "))
+    assert say(stream, chunk(sse(delta("b")))) == [f"response_body sends {sse(delta('b')).decode()}"]
+    journal.answers[0].set_result(None)
+    stream.on_end()
+    assert [(event.outcome, event.output_tokens) for event in journal.events] == [(Outcome.CLIENT_ABORT, 3)]
+
+
+async def test_an_answer_of_the_store_after_the_end_changes_nothing(service: ProcessService, journal: Journal) -> None:
+    stream = _at_the_edge(service, journal)
+    await until(lambda: journal.answers)
+    stream.on_abort()
+    before = list(journal.entries)
+    journal.answers[0].set_result(Held.OVER)
+    await until(lambda: not service._top_ups)
+    assert journal.entries == before

@@ -197,7 +197,7 @@ def test_an_answer_before_the_body_arrived_is_recorded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content_type", "encoding"), [("text/event-stream", "gzip"), ("application/json", "br"), ("audio/mpeg", "identity"), (None, "")]
+    ("content_type", "encoding"), [("text/event-stream", "compress"), ("application/json", "br, gzip"), ("audio/mpeg", "identity"), (None, "")]
 )
 def test_an_unreadable_answer_passes_and_is_estimated(content_type: str | None, encoding: str) -> None:
     more = {"content_encoding": encoding} if encoding else {}
@@ -259,6 +259,52 @@ def test_trailers_end_an_answer_too() -> None:
     played = following() >> response_headers() >> chunk(DONE) >> response_trailers() << "response_trailers"
     assert played.ended
     assert played.event.outcome is Outcome.COMPLETE
+
+
+@pytest.mark.parametrize("status", [100, 103])
+def test_an_interim_answer_is_not_the_answer(status: int) -> None:
+    played = following() >> response_headers(status, None) << "response_headers" >> response_headers() << READ_STREAMED
+    assert (played >> last(sse(usage_chunk()) + DONE)).event.outcome is Outcome.COMPLETE
+
+
+def test_a_head_request_ends_at_its_headers() -> None:
+    played = Playbook() >> request_headers(WHOLE, end=True, **{":method": "HEAD"}) << FOLLOW
+    assert (played >> response_headers(200, JSON, content_length="12", end=True) << "response_headers").event.output_tokens == 0
+
+
+def test_a_request_whose_body_never_came_used_nothing() -> None:
+    context = some_context(add_usage=True, held_tokens=500, prompt_tokens=100)
+    played = (Playbook() >> request_headers(context) << FOLLOW_AND_CHANGE).stop()
+    assert (played.event.outcome, *tokens(played.event), played.event.held_tokens) == (Outcome.CLIENT_ABORT, 0, 0, UsageSource.ESTIMATED, 500)
+
+
+def test_the_cap_that_admission_counted_with_is_written_into_the_body() -> None:
+    context = some_context(stream=False, output_cap=300)
+    changed = b'{"model":"chat","max_tokens":300}'
+    assert (
+        Playbook()
+        >> request_headers(context)
+        << FOLLOW_AND_CHANGE
+        >> request_body(b'{"model":"chat","max_tokens":900}')
+        << f"request_body +content-length={len(changed)} becomes {changed.decode()}"
+    ).events == []
+
+
+def test_usage_in_every_chunk_is_asked_for_and_cut_out_of_each() -> None:
+    context = some_context(add_usage=True, continuous_usage=True)
+    running = sse({**delta("a"), "usage": usage(9, 1)})
+    played = Playbook() >> request_headers(context) << FOLLOW_AND_CHANGE >> request_body(b'{"model":"chat"}')
+    asked = '{"model":"chat","stream_options":{"include_usage":true,"continuous_usage_stats":true}}'
+    played << f"request_body +content-length={len(asked)} becomes {asked}"
+    played = played >> response_headers() << CHANGE_STREAMED >> chunk(running) << f"response_body becomes {sse(delta('a')).decode()}"
+    assert tokens(played.stop().event) == (9, 1, UsageSource.REPORTED)
+
+
+def test_a_client_that_asked_for_usage_in_every_chunk_keeps_it() -> None:
+    context = some_context(continuous_usage=True)
+    body = b'{"model":"chat","stream_options":{"include_usage":true,"continuous_usage_stats":true}}'
+    played = Playbook() >> request_headers(context) >> request_body(body) << f"request_body +content-length={len(body)} becomes {body.decode()}"
+    assert (played >> response_headers() << READ_STREAMED >> chunk(sse({**delta("a"), "usage": usage(9, 1)})) << PASS).events == []
 
 
 def test_what_comes_after_the_end_is_answered_and_changes_nothing() -> None:

@@ -1,5 +1,6 @@
 """The spool on disk: what survives, what is refused, what is recovered."""
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterator
@@ -7,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from extproc import spool_files
+from extproc import disk, spool_files
 from extproc.ports import SpoolBusy, SpoolUnavailable
+from extproc.recording import closed
 from extproc.spool_files import SegmentRules, SpoolFiles
-from ias.spool_format import MAGIC, Opened, encode, segment_numbers, segment_path
-from ias.usage_event import RequestRecorded
+from ias.spool_format import MAGIC, Closed, Opened, Owed, encode, segment_numbers, segment_path
 from tests.support.ext_proc import NOW_MS, some_context
 from tests.support.spools import closed_ids, opened_ids, outcomes, records
 from tests.support.usage_events import event
@@ -34,8 +35,8 @@ def rid(number: int) -> str:
     return some_context(number).reservation_id
 
 
-def ended(number: int) -> RequestRecorded:
-    return event(number, event_id=rid(number))
+def ended(number: int, **tokens: int) -> Closed:
+    return closed(some_context(number), event(number, event_id=rid(number), **tokens))
 
 
 @pytest.fixture
@@ -139,12 +140,12 @@ def test_an_old_segment_ends_so_that_it_can_be_deleted_but_an_empty_one_stays(tm
     clock = Clock()
     spool = SpoolFiles(tmp_path, clock, SegmentRules(max_age_ms=1_000))
     clock.now_ms += 1_000
-    spool.roll_if_old()
+    spool.look_after()
     assert segment_numbers(tmp_path) == [1]
     spool.open(opened(1))
-    spool.roll_if_old()
+    spool.look_after()
     assert segment_numbers(tmp_path) == [1, 2]
-    spool.roll_if_old()
+    spool.look_after()
     assert segment_numbers(tmp_path) == [1, 2]
     spool.release()
 
@@ -154,7 +155,7 @@ async def test_on_a_full_disk_nothing_is_opened_and_ends_wait(spool: SpoolFiles,
     size = segment_path(tmp_path, 1).stat().st_size
 
     with monkeypatch.context() as full_disk:
-        full_disk.setattr(spool_files, "_write", _refuse)
+        full_disk.setattr(disk, "write", _refuse)
         with pytest.raises(SpoolUnavailable, match="No space left on device"):
             spool.open(opened(2))
         spool.close(ended(1))
@@ -178,7 +179,7 @@ def _refuse(fd: int, data: bytes) -> None:
 def test_a_half_written_record_that_cannot_be_cut_off_ends_its_segment(spool: SpoolFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool.open(opened(1))
     with monkeypatch.context() as failing:
-        failing.setattr(spool_files, "_write", _refuse)
+        failing.setattr(disk, "write", _refuse)
         failing.setattr(os, "ftruncate", _fail)
         with pytest.raises(SpoolUnavailable):
             spool.open(opened(2))
@@ -218,3 +219,91 @@ def test_a_segment_that_was_not_finished_by_a_dead_process_is_removed(tmp_path: 
     (tmp_path / "000000000001.new").write_bytes(b"IAS")
     SpoolFiles(tmp_path, Clock()).release()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000000001.spool", "lock"]
+
+
+def test_what_is_owed_outlives_the_process_until_it_is_settled(tmp_path: Path) -> None:
+    first = SpoolFiles(tmp_path, Clock())
+    for number in range(3):
+        first.open(opened(number))
+        first.close(ended(number, input_tokens=number, output_tokens=7))
+    first.settled([rid(1)])
+    assert list(first.owed) == [rid(0), rid(2)]
+    first.release()
+
+    second = SpoolFiles(tmp_path, Clock())
+    assert [(owed.reservation_id, owed.input_tokens, owed.output_tokens) for owed in second.owed.values()] == [(rid(0), 0, 7), (rid(2), 2, 7)]
+    second.settled([rid(0), rid(2)])
+    second.release()
+    third = SpoolFiles(tmp_path, Clock())
+    assert third.owed == {}
+    third.release()
+
+
+def test_what_is_owed_is_repeated_in_each_new_segment_so_that_old_ones_can_go(tmp_path: Path) -> None:
+    spool = SpoolFiles(tmp_path, Clock(), SMALL)
+    for number in range(8):
+        spool.open(opened(number))
+        spool.close(ended(number, output_tokens=1))
+    spool.settled([rid(number) for number in range(0, 8, 2)])
+    newest = segment_numbers(tmp_path)[-1]
+    spool.release()
+    for number in range(1, newest):
+        segment_path(tmp_path, number).unlink()
+
+    spool = SpoolFiles(tmp_path, Clock(), SMALL)
+    assert set(spool.owed) == {rid(number) for number in range(1, 8, 2)}
+    spool.release()
+    assert closed_ids(tmp_path).keys() <= {rid(7)}, "what is owed is carried on without its event, which the ledger has"
+
+
+def test_the_lost_are_charged_what_was_held_for_them_top_ups_included(tmp_path: Path) -> None:
+    first = SpoolFiles(tmp_path, Clock(), SMALL)
+    for number, held in ((1, 300), (2, 300), (3, 0)):
+        first.open(Opened(some_context(number, held_tokens=held, prompt_tokens=100), NOW_MS))
+    first.grow(rid(2), 400)
+    first.grow(rid(2), 500)
+    for number in range(4, 9):  # the segment is full several times
+        first.open(opened(number))
+        first.close(ended(number))
+    first.settled(list(first.owed))
+    first.release()
+
+    second = SpoolFiles(tmp_path, Clock())
+    assert {number: _amount(second.owed[rid(number)]) for number in (1, 2, 3)} == {1: (100, 200), 2: (100, 400), 3: (0, 0)}
+    events = {record.event.event_id: record.event for record in records(tmp_path) if isinstance(record, Closed)}
+    assert (events[rid(2)].input_tokens, events[rid(2)].output_tokens, events[rid(2)].held_tokens) == (100, 400, 500)
+    second.release()
+
+
+def _amount(owed: Owed) -> tuple[int, int]:
+    return owed.input_tokens, owed.output_tokens
+
+
+def test_when_its_consumer_is_behind_new_requests_are_refused_and_live_ones_recorded(tmp_path: Path) -> None:
+    spool = SpoolFiles(tmp_path, Clock(), SegmentRules(max_bytes=1_000, total_bytes=5_000))
+    number = 1
+    with contextlib.suppress(SpoolUnavailable):
+        while True:
+            spool.open(opened(number))
+            number += 1
+    with pytest.raises(SpoolUnavailable, match=r"is full: its consumer is behind by [0-9]+ bytes"):
+        spool.open(opened(number))
+    spool.close(ended(1))
+    assert outcomes(tmp_path) == {rid(1): "complete"}
+
+    for segment in segment_numbers(tmp_path)[:-1]:
+        segment_path(tmp_path, segment).unlink()
+    spool.look_after()
+    spool.close(ended(2))
+    for other in range(3, number):
+        spool.close(ended(other))
+    spool.settled(list(spool.owed))
+    spool.release()
+
+
+def test_charges_that_wait_too_long_are_bounded_and_the_oldest_given_up(spool: SpoolFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_files, "_MAX_OWED", 2)
+    for number in range(3):
+        spool.open(opened(number))
+        spool.close(ended(number))
+    assert list(spool.owed) == [rid(1), rid(2)]

@@ -1,0 +1,21 @@
+"""What a request used, and how sure that is."""
+
+from dataclasses import dataclass
+
+from ias.usage_event import UsageSource
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """`cached_input` and `reasoning` are parts of `input` and `output`, not addends."""
+
+    input: int = 0
+    cached_input: int = 0
+    output: int = 0
+    reasoning: int = 0
+    source: UsageSource = UsageSource.ESTIMATED
+
+    @property
+    def total(self) -> int:
+        """What is charged."""
+        return self.input + self.output
