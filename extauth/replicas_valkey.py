@@ -2,48 +2,39 @@
 
 import contextlib
 
-from redis import exceptions
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
-
 from ratelimit import layout
 from ratelimit.ports import StoreUnavailable
+from ratelimit.resp import Address, Command, ReplyError, RespClient
 
 _BEAT = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[1], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2])
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - ARGV[2]))
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 return {now, redis.call('ZCARD', KEYS[1])}
 """
-_TIMEOUT_S = 1
+_DEADLINE_MS = 1_000
+"""No request waits for a beat."""
 
 
 class ValkeyReplicaRegister:
-    """Registers the replica `replica_id`; has a connection of its own, so that admissions never wait behind a beat."""
+    """Registers the replica `replica_id`; has a connection of its own, so that no admission stands behind a beat."""
 
     def __init__(self, url: str, replica_id: str) -> None:
-        self._client = Redis.from_url(
-            url,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=_TIMEOUT_S,
-            socket_connect_timeout=_TIMEOUT_S,
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
-        )
+        self._client = RespClient(Address.parse(url))
         self._replica_id = replica_id
 
     async def aclose(self) -> None:
         """Leave the register if the server answers, so that the others' shares grow at once."""
-        with contextlib.suppress(exceptions.RedisError, OSError):
-            await self._client.zrem(layout.REPLICAS, self._replica_id)
+        with contextlib.suppress(StoreUnavailable):
+            await self._client.call([("ZREM", layout.REPLICAS, self._replica_id)], _DEADLINE_MS)
         await self._client.aclose()
 
     async def beat(self, live_ms: int) -> tuple[int, int]:
-        try:
-            now, count = await self._client.eval(_BEAT, 1, layout.REPLICAS, self._replica_id, live_ms)
-        except (exceptions.RedisError, OSError) as error:
-            raise StoreUnavailable(str(error) or type(error).__name__) from error
-        return int(now), int(count)
+        command: Command = ("EVAL", _BEAT, 1, layout.REPLICAS, self._replica_id, live_ms)
+        (reply,) = await self._client.call([command], _DEADLINE_MS)
+        if isinstance(reply, ReplyError):
+            raise StoreUnavailable(str(reply)) from reply
+        now, count = reply
+        return now, count

@@ -1,18 +1,15 @@
-"""Limits on a real Valkey, and without it."""
+"""Limits on a real Valkey."""
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
 
-import pytest
-
+from extauth.estimate import NOTHING_LEARNED
 from ias import telemetry
-from ias.context import decode
-from ias.transport import Call
-from ratelimit import store_valkey
-from tests.component.extauth.world import Truth, extauth
-from tests.support.checks import CHAT, Verdict, ask, check_message
+from ias.context import AdmissionMode, decode
+from tests.component.extauth.world import Truth, admitted, extauth
+from tests.support.checks import CHAT, ask, check_message
 from tests.support.valkey import TestValkey
+
+SHORT = CHAT[:-1] + b',"max_tokens":10}'
 
 
 async def test_the_limit_of_a_publication_counts_for_each_org_alone(truth: Truth, database_url: str, valkey: TestValkey) -> None:
@@ -65,40 +62,78 @@ async def test_what_never_reaches_extproc_is_found_with_all_that_its_event_needs
     org = await truth.org()
     publication_id = await truth.publish("small", org)
     _, key = await org.key()
-    reaper = store_valkey.connect(valkey.url, deadline_ms=2_000)
-    async with extauth(database_url, valkey.url) as world:
-        world.service._store._claim_ttl_ms = 1  # type: ignore[attr-defined]
+    async with extauth(database_url, valkey.url, claim_ttl_ms=1) as world:
         await ask(world.service.handle, check_message(key.text, CHAT[:-1] + b',"stream":true}'))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while True:
-                if found := await reaper.unclaimed():
+                if found := await world.store.sweep():
                     break
                 await asyncio.sleep(0.01)
-    await reaper.aclose()
     context = decode(found[0].claim, found[0].reservation_id)
     assert (context.org_id, context.publication_id, context.stream) == (str(org.id), str(publication_id), True)
 
 
-@pytest.mark.parametrize("away", ["frozen", "gone"])
-async def test_without_valkey_this_process_decides_alone_and_at_once(away: str, truth: Truth, database_url: str, valkey: TestValkey) -> None:
+async def test_limits_of_key_user_org_and_publication_are_met_together(truth: Truth, database_url: str, valkey: TestValkey) -> None:
     org = await truth.org()
-    await truth.publish("small", org, rpm=1, burst=2)
+    publication_id = await truth.publish("small", org)
+    key_id, key = await org.key()
+    await truth.limit("keys", key_id, requests_per_hour=9)
+    await truth.limit("users", org.user_id, tokens_per_minute=100_000)
+    await truth.limit("orgs", org.id, tokens_per_hour=90_000)
+    await truth.limit("publications", publication_id, concurrent_requests=2)
+    async with extauth(database_url, valkey.url) as world:
+        verdicts = [(await ask(world.service.handle, check_message(key.text, SHORT)))[0] for _ in range(3)]
+    first, second, refused = verdicts
+    assert [first.allowed, second.allowed] == [True, True]
+    context = admitted(second)
+    assert second.client_headers == {
+        "x-ratelimit-limit-requests": "9",
+        "x-ratelimit-remaining-requests": "7",
+        "x-ratelimit-reset-requests": second.client_headers["x-ratelimit-reset-requests"],
+        "x-ratelimit-limit-tokens": "90000",
+        "x-ratelimit-remaining-tokens": str(90_000 - 2 * context.held_tokens),
+        "x-ratelimit-reset-tokens": "0s",
+    }
+    assert (refused.status, refused.code) == (429, "rate_limit_exceeded")
+    assert b"concurrentRequests of the model 'small' (2 at once)" in refused.body
+
+
+async def test_a_strict_request_without_a_cap_gets_the_one_that_its_hold_allows(truth: Truth, database_url: str, valkey: TestValkey) -> None:
+    org = await truth.org()
+    await truth.publish("small", org)
     _, key = await org.key()
-    before = telemetry.STORE_FALLBACKS._value.get()
-    url = valkey.url if away == "frozen" else "redis://127.0.0.1:1"
-    async with extauth(database_url, url, store_timeout_ms=20) as world:
-        await ask(world.service.handle, check_message(key.text, b"{}"))  # the record is in memory now
-        if away == "gone":
-            verdicts, waited = await _timed(world.service.handle, key.text)
-        else:
-            with valkey.frozen():
-                verdicts, waited = await _timed(world.service.handle, key.text)
-    assert [v.status for v in verdicts] == [200, 200, 429]
-    assert waited < 1
-    assert telemetry.STORE_FALLBACKS._value.get() == before + 3
+    await truth.limit("orgs", org.id, admission_mode="strict", tokens_per_minute=1_000)
+    async with extauth(database_url, valkey.url) as world:
+        first, refused, small = [(await ask(world.service.handle, check_message(key.text, body)))[0] for body in (CHAT, CHAT, SHORT)]
+    context = admitted(first)
+    assert (context.mode, context.held_tokens) == (AdmissionMode.STRICT, 1_000)
+    assert context.output_cap == 1_000 - context.prompt_tokens > 0
+    assert (refused.status, small.status) == (429, 429)
+    assert "x-ratelimit-limit-tokens" in refused.headers
 
 
-async def _timed(handle: Callable[[Sequence[Call]], None], key: str) -> tuple[list[Verdict], float]:
-    started = time.monotonic()
-    verdicts = [(await ask(handle, check_message(key)))[0] for _ in range(3)]
-    return verdicts, time.monotonic() - started
+async def test_a_balanced_stream_near_its_limit_is_topped_up(truth: Truth, database_url: str, valkey: TestValkey) -> None:
+    org = await truth.org()
+    await truth.publish("small", org)
+    _, key = await org.key()
+    await truth.limit("orgs", org.id, tokens_per_minute=20_000)
+    body = CHAT[:-1] + b',"max_tokens":15000,"stream":true}'
+    async with extauth(database_url, valkey.url) as world:
+        (verdict,) = await ask(world.service.handle, check_message(key.text, body))
+    context = admitted(verdict)
+    assert (context.output_cap, context.top_up_tokens) == (0, 256)
+    assert context.held_tokens == context.prompt_tokens + NOTHING_LEARNED.output_tokens
+
+
+async def test_a_limit_in_dry_run_refuses_nothing_and_counts(truth: Truth, database_url: str, valkey: TestValkey) -> None:
+    org = await truth.org()
+    await truth.publish("small", org)
+    key_id, key = await org.key(rpm=0)
+    await truth.limit("keys", key_id, dry_run=["requestsPerMinute"])
+    counted = telemetry.WOULD_REFUSE.labels("requestsPerMinute", "key")
+    before = counted._value.get()
+    async with extauth(database_url, valkey.url) as world:
+        (verdict,) = await ask(world.service.handle, check_message(key.text))
+    assert verdict.allowed
+    assert "x-ratelimit-limit-requests" not in verdict.client_headers
+    assert counted._value.get() == before + 1

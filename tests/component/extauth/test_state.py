@@ -1,13 +1,7 @@
 """extauth's memory follows a real PostgreSQL, and outlives it for a while."""
 
 import asyncio
-import contextlib
-import os
-import signal
-import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,25 +9,9 @@ import pytest
 from ias.apikeys import new_key
 from ias.context import verify
 from ias.headers import CONTEXT, MODEL
-from tests.component.extauth.world import SIGNING, Truth, extauth
+from tests.component.extauth.world import SIGNING, Truth, extauth, postgres_hangs
 from tests.support.checks import ask, check_message
 from tests.support.valkey import TestValkey
-
-
-@contextlib.contextmanager
-def postgres_hangs(data: Path) -> Iterator[None]:
-    """Stop every process of the server, as a hung machine would."""
-    main = int((data / "postmaster.pid").read_text().split()[0])
-    children = subprocess.run(["pgrep", "-P", str(main)], capture_output=True, text=True, check=False).stdout.split()
-    pids = [main, *map(int, children)]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(pids):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
 
 
 async def test_a_request_passes_with_context_route_and_limits(truth: Truth, database_url: str, valkey: TestValkey) -> None:
@@ -153,7 +131,7 @@ async def test_a_credential_is_found_by_its_index(truth: Truth, database_url: st
     """At a million credentials, a sequential scan for each key that is seen for the first time would be an outage."""
     connection = await asyncpg.connect(database_url)
     await connection.execute("SET enable_seqscan = off")
-    plan = await connection.fetch("EXPLAIN SELECT * FROM gateway_credentials_v1 WHERE credential_id = ANY($1::text[])", ["AAAAAAAA"])
+    plan = await connection.fetch("EXPLAIN SELECT * FROM gateway_credentials_v2 WHERE credential_id = ANY($1::text[])", ["AAAAAAAA"])
     await connection.close()
     lines = [row[0] for row in plan]
     scan = next(i for i, line in enumerate(lines) if "credentials" in line and "Scan" in line)
