@@ -65,6 +65,10 @@ test: $(VENV)/dev.stamp ## All tests that this machine can run
 test-fast: $(VENV)/dev.stamp ## Unit and property tests only: seconds
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit tests/property tests/repo
 
+.PHONY: chaos
+chaos: $(VENV)/dev.stamp ## Kill and restart everything under load: every token counted once (ARGS="--seconds 60 --streams 2400")
+	@$(BIN)/python -m tests.chaos.metering $(ARGS)
+
 .PHONY: protos
 protos: $(VENV)/dev.stamp ## Regenerate the code beside protos/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/*.proto

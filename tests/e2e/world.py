@@ -85,17 +85,19 @@ class World:
         made_key = user.call("POST", "/api/key", json={"name": "e2e", **key})
         return Tenant(org["id"], slug, user, made["id"], made_key["id"], made_key["apiKey"])
 
-    def publish(self, *tenants: Tenant, name: str | None = None, upstream: str = "sim-chat", **limits: int) -> str:
-        """Publish a model of the simulator for tenants and wait until the gateway lets them use it."""
+    def publish(
+        self, *tenants: Tenant, name: str | None = None, upstream: str = "sim-chat", config: dict[str, Any] | None = None, **limits: int | str
+    ) -> str:
+        """Publish a model of the simulator for tenants and wait until the gateway lets them use it; `config` adds to its configuration."""
         name = name or f"model-{secrets.token_hex(4)}"
-        config: dict[str, Any] = {
+        config = {
             "tenantId": tenants[0].slug,
             "modelType": "openai",
             "upstreamModel": upstream,
             "authentication": {"requireApiKey": True, "allowedTenants": [t.slug for t in tenants]},
+            **({"rateLimiting": limits} if limits else {}),
+            **(config or {}),
         }
-        if limits:
-            config["rateLimiting"] = limits
         self.admin.call("POST", f"/api/models/{name}/publish", json={"config": config})
         self._undo.append(lambda: self.admin.raw("DELETE", f"/api/models/{name}/publish"))
         until(lambda: name in self.model_names(tenants[0].api_key), 3)

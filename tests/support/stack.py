@@ -108,9 +108,9 @@ def start_stack(tmp_home: Path, *arguments: str, environment: Mapping[str, str] 
 
 
 @contextmanager
-def running_stack(tmp_home: Path, *arguments: str) -> Iterator[Stack]:
+def running_stack(tmp_home: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """Start a stack and stop it whatever happens."""
-    stack = start_stack(tmp_home, *arguments)
+    stack = start_stack(tmp_home, *arguments, environment=environment)
     try:
         yield stack
     finally:

@@ -1,0 +1,69 @@
+"""What the load runs against: the whole service by `ias up`, an engine simulator with a journal, and a Kafka broker if wanted."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.world import Tenant, World
+from tests.support import kafka
+from tests.support.kafka import KafkaBroker
+from tests.support.simulator import Simulator, running_simulator
+from tests.support.stack import Stack, running_stack
+
+MODELS = ("sim-chat", "sim-small")
+BACKEND = "sim"
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A running service."""
+
+    stack: Stack
+    world: World
+    engine: Simulator
+    kafka: KafkaBroker | None
+
+    @property
+    def gateway(self) -> str:
+        return self.world.gateway
+
+    @property
+    def database_url(self) -> str:
+        return str(self.stack.ready["database_url"])
+
+    def publish(self, tenant: Tenant, **config: Any) -> str:
+        """Publish a model of the engine for a tenant."""
+        return self.world.publish(tenant, upstream=MODELS[0], config=config)
+
+
+@contextlib.contextmanager
+def running(
+    *arguments: str, with_kafka: bool = False, engine: tuple[str, ...] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[Ground]:
+    """Start everything, and leave nothing behind. `engine` has arguments of the simulator, `environment` settings of the services."""
+    folder = Path(tempfile.mkdtemp(prefix="ias-chaos-"))
+    with contextlib.ExitStack() as cleanup:
+        cleanup.callback(shutil.rmtree, folder, ignore_errors=True)
+        simulator = cleanup.enter_context(running_simulator(folder, "--models", ",".join(MODELS), *engine))
+        broker = cleanup.enter_context(running_broker(folder / "kafka")) if with_kafka else None
+        settings = {**({"IAS_KAFKA_BOOTSTRAP": broker.bootstrap} if broker else {}), **(environment or {})}
+        stack = cleanup.enter_context(running_stack(folder, "--engine", f"{BACKEND}={simulator.url}", *arguments, environment=settings))
+        world = World(stack.ready, stack.ready["admin_password"])
+        cleanup.callback(world.close)
+        yield Ground(stack, world, simulator, broker)
+
+
+@contextlib.contextmanager
+def running_broker(folder: Path) -> Iterator[KafkaBroker]:
+    """A broker of its own, that may be killed and started again."""
+    folder.mkdir()
+    broker = KafkaBroker(folder, kafka._jars())
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
