@@ -10,18 +10,29 @@ from protos.base_pb2 import HeaderValue, HeaderValueOption, HttpStatus
 Headers = Iterable[tuple[str, str]]
 _OVERWRITE = HeaderValueOption.AppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 
+_BYTE = [bytes([n]) for n in range(256)]
+
+
+def _tag(number: int) -> bytes:
+    return _BYTE[number << 3 | 2]
+
+
+_OK = _tag(CheckResponse.OK_RESPONSE_FIELD_NUMBER)
+_TO_UPSTREAM = _tag(OkHttpResponse.HEADERS_FIELD_NUMBER)
+_TO_CLIENT = _tag(OkHttpResponse.RESPONSE_HEADERS_TO_ADD_FIELD_NUMBER)
+_HEADER = _tag(HeaderValueOption.HEADER_FIELD_NUMBER)
+_KEY, _VALUE = _tag(HeaderValue.KEY_FIELD_NUMBER), _tag(HeaderValue.VALUE_FIELD_NUMBER)
+_APPEND_ACTION = HeaderValueOption(append_action=_OVERWRITE).SerializeToString()
+
 # Serialized messages may be joined: a parser merges what comes twice (https://protobuf.dev/programming-guides/encoding/#optional).
 _ALWAYS = CheckResponse(ok_response=OkHttpResponse(headers_to_remove=[*names.CREDENTIALS, names.TAGS])).SerializeToString()
 
 
 def allow(context: str, model: str, response_headers: Headers) -> bytes:
     """Let the request pass: with our context and route header, without its credential."""
-    ok = OkHttpResponse(
-        headers=_options(((names.CONTEXT, context), (names.MODEL, model))),
-        response_headers_to_add=_options(response_headers),
-    )
-    rest: bytes = CheckResponse(ok_response=ok).SerializeToString()
-    return _ALWAYS + rest
+    ok = [_option(_TO_UPSTREAM, names.CONTEXT, context), _option(_TO_UPSTREAM, names.MODEL, model)]
+    ok += [_option(_TO_CLIENT, name, value) for name, value in response_headers]
+    return _ALWAYS + _field(_OK, b"".join(ok))
 
 
 def respond(status: int, body: bytes, headers: Headers = ()) -> bytes:
@@ -39,6 +50,21 @@ def refuse(error: ApiError, path: str) -> bytes:
     if error.status == 401 and not path.startswith(MESSAGES_PATH):
         return _INVALID_API_KEY
     return respond(error.status, error.body(path), error.headers)
+
+
+def _option(tag: bytes, name: str, value: str) -> bytes:
+    """A HeaderValueOption by hand: it is most of what an answer is made of, and takes a fifth of the time of the library's objects."""
+    return _field(tag, _field(_HEADER, _field(_KEY, name.encode()) + _field(_VALUE, value.encode())) + _APPEND_ACTION)
+
+
+def _field(tag: bytes, content: bytes) -> bytes:
+    """A length-delimited field (https://protobuf.dev/programming-guides/encoding/#length-types)."""
+    length = len(content)
+    prefix = tag
+    while length > 127:
+        prefix += _BYTE[length & 127 | 128]
+        length >>= 7
+    return prefix + _BYTE[length] + content
 
 
 def _options(headers: Headers) -> list[HeaderValueOption]:

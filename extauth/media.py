@@ -46,7 +46,10 @@ class Media:
 def find_media(param: str, raw: bytes) -> Media:
     """Count the media in `messages` or `input`; raise a 400 for media of foreign hosts and for embedded tensors."""
     found = Media()
-    if not any(sign in raw for sign in _SIGNS):
+    for sign in _SIGNS:
+        if sign in raw:
+            break
+    else:
         return found
     if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:
         raise invalid_request(f"'{param}' has more than {MAX_CONTAINERS} objects and lists.", param, "invalid_json")

@@ -11,7 +11,7 @@ from ratelimit.ports import LimitState, TokenHold, Unit
 def refusal(states: Sequence[LimitState], hold: TokenHold) -> ApiError:
     """Return the error for the limit that has the last word: one that no wait helps, else the one with the longest."""
     state = tightest([state for state in states if not state.limit.dry_run])
-    limit, headers = state.limit, limit_headers(states)
+    limit, headers = state.limit, tuple(limit_headers(states))
     kind = "tokens" if limit.unit is Unit.TOKENS else "requests"
     if limit.calendar is not None and (limit.capacity == 0 or (state.retry_ms != NEVER and not _is_only_held(state, hold))):
         return insufficient_quota(limit.name, state.ms_to_full, headers)

@@ -91,13 +91,13 @@ def parse_request(body: bytes, endpoint: Endpoint) -> ParsedRequest:
         raise _unsupported(str(min(refused)))  # a `_Name` cannot be encoded into the answer
     _refuse_state_and_tools_of_the_engine(members, endpoint)
     prompts = _prompts(members, endpoint)
-    media = [find_media(name, bytes(members[name])) for name in ("messages", "input") if name in members]
+    media = [found for name in ("messages", "input") if name in members and (found := find_media(name, bytes(members[name]))).kinds]
     return ParsedRequest(
         model=_model(members),
         stream=(_value(members, "stream") or False) and endpoint is not Endpoint.EMBEDDINGS,
         include_usage=_include_usage(members),
         output_cap=_output_cap(members, endpoint),
-        choices=prompts * max(_value(members, name) or 1 for name in ("n", "best_of")),
+        choices=prompts * max(_value(members, "n") or 1, _value(members, "best_of") or 1),
         body_bytes=len(body) - sum(found.encoded_bytes for found in media),
         prompts=prompts,
         tools_bytes=sum(len(bytes(members[name])) for name in ("tools", "functions") if name in members),

@@ -4,21 +4,17 @@ from collections.abc import Sequence
 
 from ratelimit.ports import LimitState, Unit
 
-_SHOWN = ((Unit.REQUESTS, "requests"), (Unit.TOKENS, "tokens"))
+_SHOWN = tuple((unit, *(f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset"))) for unit in (Unit.REQUESTS, Unit.TOKENS))
 
 
-def limit_headers(states: Sequence[LimitState]) -> tuple[tuple[str, str], ...]:
+def limit_headers(states: Sequence[LimitState]) -> list[tuple[str, str]]:
     """Tell the tightest request limit and the tightest token limit, budgets among them; what is only tried out (`dry_run`) is not told."""
-    headers: tuple[tuple[str, str], ...] = ()
-    for unit, suffix in _SHOWN:
+    headers: list[tuple[str, str]] = []
+    for unit, limit, remaining, reset in _SHOWN:
         shown = [state for state in states if state.limit.unit is unit and not state.limit.dry_run]
         if shown:
-            state = tightest(shown)
-            headers += (
-                (f"x-ratelimit-limit-{suffix}", str(state.limit.capacity)),
-                (f"x-ratelimit-remaining-{suffix}", str(state.remaining)),
-                (f"x-ratelimit-reset-{suffix}", duration(state.ms_to_full)),
-            )
+            state = shown[0] if len(shown) == 1 else tightest(shown)
+            headers += ((limit, str(state.limit.capacity)), (remaining, str(state.remaining)), (reset, duration(state.ms_to_full)))
     return headers
 
 

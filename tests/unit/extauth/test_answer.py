@@ -13,6 +13,13 @@ def test_allow() -> None:
     assert verdict.removed == ("authorization", "x-api-key", "api-key", "x-request-tags")
 
 
+@pytest.mark.parametrize("length", [0, 1, 127, 128, 16_383, 16_384, 100_000])
+def test_values_of_any_length(length: int) -> None:
+    verdict = read_answer(answer.allow("c" * length, "small", (("x-long", "v" * length),)))
+    assert (verdict.headers["x-ias-context"], verdict.client_headers["x-long"]) == ("c" * length, "v" * length)
+    assert verdict.removed
+
+
 def test_an_answer_of_our_own() -> None:
     verdict = read_answer(answer.respond(200, b'{"object":"list"}'))
     assert (verdict.allowed, verdict.status, verdict.body) == (False, 200, b'{"object":"list"}')
