@@ -26,5 +26,11 @@ class Expiring(Generic[_T]):
             self._kept = {key: kept for key, kept in self._kept.items() if kept[1] > now_ms}
             self._clean_at = max(_FIRST_CLEANING, 2 * len(self._kept))
 
+    def touch(self, key: str, until_ms: int) -> None:
+        """Keep what there is at least until then."""
+        if key in self._kept:
+            value, until = self._kept[key]
+            self._kept[key] = (value, max(until, until_ms))
+
     def drop(self, key: str) -> None:
         self._kept.pop(key, None)

@@ -110,7 +110,9 @@ class MemoryState:
         self.records.put(_name(org_id, reservation_id), record, now + HELD_MS, now)
         for limit in record.items:
             if limit.calendar is None:
-                self.keep_level(org_id, limit, self.level(org_id, limit, now), now)
+                self.levels.touch(layout.bucket(org_id, limit), now + HELD_MS)
+            else:
+                self.counters.touch(layout.counter(budget_key(org_id, limit.bucket, limit.calendar, record.at_ms)), now + HELD_MS)
 
     def record(self, org_id: str, reservation_id: str, now: int) -> Record | None:
         return self.records.get(_name(org_id, reservation_id), now)

@@ -64,19 +64,17 @@ class ScriptRunner:
                 replies[i] = reply
         return replies
 
+    async def now(self) -> int:
+        """The server's time, or a little less."""
+        if not self._clock.known:
+            sent = local_ms()
+            ((seconds, micros),) = await self.ask([("TIME",)])
+            self._clock.observe(sent, local_ms(), int(seconds) * 1000 + int(micros) // 1000)
+        return self._clock.at(local_ms())
+
     async def not_after(self) -> int:
         """The last moment, on the server's clock, at which a call that is sent now may run."""
-        if not self._clock.known:
-            await self.server_now()
-        return self._clock.at(local_ms()) + 2 * self.deadline_ms
-
-    async def server_now(self) -> int:
-        """Ask the server for its time."""
-        sent = local_ms()
-        ((seconds, micros),) = await self.ask([("TIME",)])
-        now = int(seconds) * 1000 + int(micros) // 1000
-        self._clock.observe(sent, local_ms(), now)
-        return now
+        return await self.now() + 2 * self.deadline_ms
 
 
 def local_ms() -> float:

@@ -103,7 +103,7 @@ class MemoryAdmissionStore:
         for key in budget_keys(r.org_id, r.user_id, r.key_id, at):
             counter = self._state.counter(key, now)
             if counter is None and key.end_ms > now:
-                counter = self._state.new_counter(key, max(now, at), now)
+                counter = self._state.new_counter(key, max(now + 1, at), now)
             if counter is not None:
                 self._state.keep_counter(key, counter.add(0, tokens), now)
                 record.items[Limit("held again", key.scope, 0, 1, MAX_LEVEL - 1, Unit.TOKENS, key.calendar)] = tokens
@@ -186,11 +186,14 @@ class MemoryAdmissionStore:
         return Decision(rid, states, tokens, learned=learned)
 
     def _wishes(self, a: Admission, now: int) -> tuple[int, list[_Wish]]:
-        """What the limits stand at, and the time of admission: never before a counter's `since`, so that a clock that goes back loses nothing."""
+        """What the limits stand at, and the time of admission: never before a counter's `since`, so that a clock that goes back loses nothing.
+
+        A counter that begins now carries nothing of this millisecond, of which something may be settled already.
+        """
         at = now
         while True:
             wishes = [self._wish(a.org_id, limit, at, now) for limit in a.limits]
-            latest = max((w.level.since_ms for w in wishes if isinstance(w.level, Counter)), default=at)
+            latest = max((w.level.since_ms if w.stored else now + 1 for w in wishes if isinstance(w.level, Counter)), default=at)
             if latest <= at:
                 return at, wishes
             at = latest
@@ -242,16 +245,18 @@ class MemoryAdmissionStore:
         return Held.GRANTED
 
     def _settle(self, r: Reservation, tokens: int, now: int) -> bool:
+        again = self._away.get(r.reservation_id, now)
+        if not r.in_store:
+            self._away.put(r.reservation_id, True, now + REPORTED_MS, now)
         record = self._state.record(r.org_id, r.reservation_id, now)
         if record is not None:
             self._state.move(r.org_id, record, State.SETTLED, now, tokens)
             self._state.forget(r.org_id, r.reservation_id)
-            return True
-        if r.in_store or self._away.get(r.reservation_id, now):
+        elif r.in_store or again:
             return False
-        self._away.put(r.reservation_id, True, now + REPORTED_MS, now)
-        settled = Record(r.user_id, r.key_id, uuid7_ms(uuid.UUID(r.reservation_id)), 0, b"", claimed=True, items={})
-        self._state.charge_budgets(r.org_id, settled, tokens, now)
+        else:
+            settled = Record(r.user_id, r.key_id, uuid7_ms(uuid.UUID(r.reservation_id)), 0, b"", claimed=True, items={})
+            self._state.charge_budgets(r.org_id, settled, tokens, now)
         return True
 
     def _learned(self, a: Admission) -> Learned | None:

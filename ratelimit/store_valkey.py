@@ -53,9 +53,16 @@ def connect(url: str, deadline_ms: int = 20, claim_ttl_ms: int = 10_000) -> "Val
 class ValkeyAdmissionStore:
     """`claim_ttl_ms` is how long a reservation lives that nobody extends. Admissions are never tried again: they would charge twice."""
 
-    def __init__(self, address: Address, deadline_ms: int, claim_ttl_ms: int, scripts: Mapping[str, Script] = SCRIPTS) -> None:
+    def __init__(
+        self,
+        address: Address,
+        deadline_ms: int,
+        claim_ttl_ms: int,
+        scripts: Mapping[str, Script] = SCRIPTS,
+        clock: ServerClock | None = None,
+    ) -> None:
         self._claim_ttl_ms = _ttl(claim_ttl_ms)
-        self._clock = ServerClock()
+        self._clock = clock or ServerClock()
         self._urgent = ScriptRunner(address, scripts, self._clock, deadline_ms)
         self._background = ScriptRunner(address, scripts, self._clock, _BACKGROUND_MS)
         self._noted = index.Noted()
@@ -112,7 +119,7 @@ class ValkeyAdmissionStore:
 
     async def sweep(self, limit: int = 1_000) -> list[Swept]:
         found: list[Swept] = []
-        now = await self._background.server_now()
+        now = await self._background.now()
         (orgs,) = await self._background.ask([index.to_look_at(now)])
         for page in _pages([org.decode() for org in orgs]):
             replies = await self._background.run([("sweep", org, (min(limit, _SWEPT_AT_ONCE),)) for org in page])

@@ -6,15 +6,16 @@
 local ttl, cost = tonumber(ARGV[4]), tonumber(ARGV[8])
 local full, full_from, reduced, least = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
 
--- The time of admission is never before a counter's `since`, so that a clock that goes back puts no request into the base.
+-- The time of admission is never before a counter's `since`, so that a clock that goes back puts no request into the base; and a counter
+-- that begins now carries nothing of this millisecond, of which something may be settled already.
 local at, latest, limits = nil, now, nil
 while at ~= latest do
   at, limits = latest, {}
   for i = 13, #ARGV do
     local b = rule(ARGV[i])
     if IS_CALENDAR[b.kind] then
-      if not read(b, at) then new_counter(b, b.kind, b.name, at) end
-      latest = math.max(latest, b.since)
+      local found = read(b, at) or new_counter(b, b.kind, b.name, at)
+      latest = math.max(latest, found.new and now + 1 or found.since)
     else
       read_bucket(b)
     end

@@ -14,7 +14,7 @@ for _, scope in ipairs(scopes(user, key)) do
     local b = scope and read_counter({}, counter_key(kind, scope, start))
     if scope and not b and end_of(kind, start) > now then
       b = new_counter({}, kind, scope, at)
-      b.since = math.max(now, at)
+      b.since = math.max(now + 1, at)
     end
     if b then
       b.h = b.h + tokens

@@ -13,7 +13,6 @@ from ias.ids import uuid7_ms
 from ratelimit import bucket, layout, store_valkey
 from ratelimit.ports import Admission, AdmissionStore, Limit, StoreUnavailable
 from ratelimit.store_memory import MemoryAdmissionStore
-from ratelimit.store_valkey import ValkeyAdmissionStore
 from tests.support.valkey import TestValkey, valkey, valkey_server
 
 __all__ = ["valkey", "valkey_server"]
@@ -224,5 +223,3 @@ async def test_a_server_that_is_gone_is_unavailable_at_once() -> None:
             await call
     assert time.monotonic() - started < 1
     await store.aclose()
-
-
