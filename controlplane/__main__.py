@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import asyncpg
@@ -10,11 +11,12 @@ from sqlalchemy.exc import DBAPIError
 
 from controlplane import app
 from controlplane.database import DatabaseIsNewer
-from controlplane.settings import ApiSettings, DatabaseSettings
+from controlplane.settings import ApiSettings, DatabaseSettings, ReconcileSettings
 from controlplane.usage import app as usage
 from controlplane.usage.settings import WorkerSettings
 from ias import logs
 from ias.settings import Settings, load_or_exit
+from ratelimit.ports import StoreUnavailable
 
 _S = TypeVar("_S", bound=Settings)
 
@@ -28,9 +30,10 @@ commands:
   worker           write usage events from the spools to the ledger
   migrate          bring the database to this version's schema; safe to repeat
   bootstrap-admin  make the first System Admin and print name and password once, as JSON
+  reconcile        compare what admission counts of every budget with the ledger
 
 Settings come from the environment; '--help' after a command lists them.
-Exit status: 0 done, 1 cannot start, 2 wrong settings or usage, 3 the database belongs to a newer version."""
+Exit status: 0 done, 1 cannot start, or budgets differ, 2 wrong settings or usage, 3 the database belongs to a newer version."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -39,38 +42,39 @@ def main(arguments: Sequence[str]) -> int:
         print(USAGE)  # noqa: T201 - help is for the terminal
         return 0 if arguments else 2
     command, rest = arguments[0], arguments[1:]
-    match command:
-        case "api":
-            return _run(command, rest, ApiSettings, app.serve, "The REST API of the control plane.")
-        case "worker":
-            return _run(command, rest, WorkerSettings, usage.run, "Writes usage events from the spools to the ledger.")
-        case "migrate":
-            return _run(command, rest, DatabaseSettings, app.migrate, "Brings the database to this version's schema; safe to repeat.")
-        case "bootstrap-admin":
-            return _run(command, rest, DatabaseSettings, app.bootstrap_admin, "Makes the first System Admin; prints name and password once, as JSON.")
-    return _complain(f"there is no command '{command}'\n\n{USAGE}", 2)
+    if command not in _COMMANDS:
+        return _complain(f"there is no command '{command}'\n\n{USAGE}", 2)
+    return _COMMANDS[command](command, rest)
 
 
-def _run(command: str, arguments: Sequence[str], settings_class: type[_S], work: Callable[[_S], Awaitable[None]], summary: str) -> int:
+def _run(settings_class: type[_S], work: Callable[[_S], Awaitable[int | None]], summary: str, command: str, arguments: Sequence[str]) -> int:
     settings = load_or_exit(settings_class, f"python -m controlplane {command}", summary, arguments)
     logs.configure(f"controlplane-{command}", settings.log_level)
 
-    async def run() -> None:
-        await work(settings)
+    async def run() -> int | None:
+        return await work(settings)
 
     try:
-        uvloop.run(run())
+        return uvloop.run(run()) or 0
     except DatabaseIsNewer as error:
         return _complain(str(error), _WRONG_DATABASE)
-    except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, StoreUnavailable) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]  # a timeout has no text
         return _complain(f"{command}: {reason}", _CANNOT_START)
-    return 0
 
 
 def _complain(sentence: str, status: int) -> int:
     print(f"python -m controlplane: {sentence}", file=sys.stderr)  # noqa: T201 - for the terminal
     return status
+
+
+_COMMANDS: dict[str, Callable[[str, Sequence[str]], int]] = {
+    "api": partial(_run, ApiSettings, app.serve, "The REST API of the control plane."),
+    "worker": partial(_run, WorkerSettings, usage.run, "Writes usage events from the spools to the ledger."),
+    "migrate": partial(_run, DatabaseSettings, app.migrate, "Brings the database to this version's schema; safe to repeat."),
+    "bootstrap-admin": partial(_run, DatabaseSettings, app.bootstrap_admin, "Makes the first System Admin; prints name and password once, as JSON."),
+    "reconcile": partial(_run, ReconcileSettings, app.reconcile, "Compares what admission counts of every budget with the ledger; 1: they differ."),
+}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from controlplane.audit.rules import Attempt
 from controlplane.backends.prober_http import HttpProber
 from controlplane.backends.service import probe_forever
 from controlplane.budgets.counters_valkey import open_counters
+from controlplane.budgets.reconcile import compare, table
 from controlplane.gateway.file_xds import FileXdsGateway
 from controlplane.gateway.ports import Gateway
 from controlplane.http_protocol import DeadlineProtocol
@@ -28,7 +29,7 @@ from controlplane.keys.rules import KeyRules
 from controlplane.publishing.reconciler import NoGateway, Reconciler
 from controlplane.publishing.service import Publisher
 from controlplane.runtime import Runtime
-from controlplane.settings import ApiSettings, DatabaseSettings
+from controlplane.settings import ApiSettings, DatabaseSettings, ReconcileSettings
 from controlplane.unit_of_work import unit_of_work
 from ias import logs, telemetry
 
@@ -119,6 +120,18 @@ async def migrate(settings: DatabaseSettings) -> None:
         log.info("database is migrated", revision=await database.migrate(engine))
     finally:
         await engine.dispose()
+
+
+async def reconcile(settings: ReconcileSettings) -> int:
+    """Print what admission counts of every budget beside the ledger's sum; 1 when they differ. Raises StoreUnavailable."""
+    engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        async with open_counters(settings.valkey_url.get_secret_value()) as counters:
+            compared = [comparison async for comparison in compare(engine, counters, datetime.now(UTC))]
+    finally:
+        await engine.dispose()
+    sys.stdout.write(f"{table(compared)}\n")
+    return 1 if any(comparison.difference for comparison in compared) else 0
 
 
 async def bootstrap_admin(settings: DatabaseSettings) -> None:

@@ -23,7 +23,25 @@ class DatabaseSettings(Settings):
         return value
 
 
-class ApiSettings(DatabaseSettings):
+class CountersSettings(Settings):
+    """What leads to the counters of budgets."""
+
+    valkey_url: SecretStr = SecretStr("")
+    """Valkey of extauth, for what is spent and held of budgets, `redis://:password@host:port` or `unix://:password@/path`; empty: ledger only."""
+
+    @field_validator("valkey_url")
+    @classmethod
+    def _valkey(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must start with redis://, rediss:// or unix://")
+        return value
+
+
+class ReconcileSettings(DatabaseSettings, CountersSettings):
+    """What `reconcile` compares."""
+
+
+class ApiSettings(DatabaseSettings, CountersSettings):
     """The REST API."""
 
     api_listen: str = "127.0.0.1:8085"
@@ -43,9 +61,6 @@ class ApiSettings(DatabaseSettings):
 
     keys_per_user: int = Field(default=50, ge=1)
     """Keys that one user may have at once, revoked ones not counted."""
-
-    valkey_url: SecretStr = SecretStr("")
-    """Valkey of extauth, for what is spent and held of budgets: `redis://:password@host:port` or `unix://:password@/path`; empty: the ledger tells."""
 
     gateway_dir: Path | None = None
     """Folder of Envoy's file xDS that publishing writes; empty: this process configures no gateway."""

@@ -6,6 +6,9 @@ from contextlib import asynccontextmanager
 from controlplane.budgets.ports import BudgetCounters, NoCounters
 from ratelimit.store_valkey import connect
 
+_DEADLINE_MS = 1_000
+"""Nobody's inference waits for these calls."""
+
 
 @asynccontextmanager
 async def open_counters(url: str) -> AsyncIterator[BudgetCounters]:
@@ -13,7 +16,7 @@ async def open_counters(url: str) -> AsyncIterator[BudgetCounters]:
     if not url:
         yield NoCounters()
         return
-    store = connect(url)
+    store = connect(url, _DEADLINE_MS)
     try:
         yield store
     finally:

@@ -100,30 +100,29 @@ class BudgetKeeper:
 
     async def _follow_ledger(self, states: list[BudgetState | None], now_ms: int, next_look: dict[_Counter, int | None]) -> list[BudgetState | None]:
         """Set the bases that may have changed; return the states with them."""
-        due: list[int] = []
+        due: dict[int, BudgetState] = {}
         for place, state in enumerate(states):
-            if state is None:
-                continue
-            counter = (state.budget, state.since_ms)
-            look = self._next_look.get(counter, now_ms)
-            if state.base is None or (look is not None and look <= now_ms):
-                due.append(place)
-                look = rules.next_look_ms(state.since_ms, self._watched_since_ms, now_ms)
-            next_look[counter] = look
-        stale = [state for place in due if (state := states[place]) is not None]
-        for place, state, base in zip(due, stale, await self._spent([(state.budget, state.since_ms) for state in stale]), strict=True):
-            if base != state.base:
-                await self._seed(state, base)
+            if state is not None:
+                counter = (state.budget, state.since_ms)
+                look = next_look[counter] = self._next_look.get(counter, now_ms)
+                if state.base is None or (look is not None and look <= now_ms):
+                    due[place] = state
+        bases = await self._spent([(state.budget, state.since_ms) for state in due.values()])
+        for (place, state), base in zip(due.items(), bases, strict=True):
+            if base == state.base or await self._seed(state, base):
+                next_look[state.budget, state.since_ms] = rules.next_look_ms(state.since_ms, self._watched_since_ms, now_ms)
                 states[place] = replace(state, base=base)
         return states
 
-    async def _seed(self, state: BudgetState, base: int) -> None:
+    async def _seed(self, state: BudgetState, base: int) -> bool:
+        budget = state.budget
         try:
-            await self._counters.seed(state.budget, state.since_ms, base)
-            log.info("base of a budget follows the ledger", org_id=state.budget.org_id, scope=state.budget.scope, base=base, before=state.base)
+            await self._counters.seed(budget, state.since_ms, base)
         except StoreUnavailable as error:
-            self._next_look.pop((state.budget, state.since_ms), None)
             log.debug("base of a budget was not set", reason=str(error))
+            return False
+        log.info("base of a budget follows the ledger", org_id=budget.org_id, scope=budget.scope, base=base, before=state.base)
+        return True
 
     async def _uses(self, keys: Sequence[BudgetKey], states: Sequence[BudgetState | None], ask_ledger: bool) -> list[Use | None]:
         uses = [rules.use_of(state) for state in states]

@@ -16,9 +16,14 @@ from tests.support.usage_events import event
 
 def used(at: datetime, tokens: int, org_id: UUID, user_id: UUID | None = None, key_id: UUID | None = None) -> RequestRecorded:
     """A request of so many tokens, some of them output."""
+    return ended(str(uuid7(unix_ms(at), secrets.randbits(80))), tokens, org_id, user_id, key_id)
+
+
+def ended(event_id: str, tokens: int, org_id: UUID, user_id: UUID | None = None, key_id: UUID | None = None) -> RequestRecorded:
+    """The request of a reservation."""
     ids = {"org_id": str(org_id), "user_id": str(user_id or new_id()), "key_id": str(key_id or new_id())}
     counts = {"input_tokens": tokens - tokens // 3, "output_tokens": tokens // 3, "cached_input_tokens": tokens // 2, "reasoning_tokens": tokens // 4}
-    return event(event_id=str(uuid7(unix_ms(at), secrets.randbits(80))), **ids, **counts)
+    return event(event_id=event_id, **ids, **counts)
 
 
 @asynccontextmanager
