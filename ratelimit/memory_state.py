@@ -76,7 +76,7 @@ class MemoryState:
         return Counter(since, key.end_ms, 0 if before is not None and before.since_ms < key.start_ms else None)
 
     def keep_counter(self, key: BudgetKey, counter: Counter, now: int) -> None:
-        self.counters.put(layout.counter(key), counter, counter.end_ms + AFTER_PERIOD_MS, now)
+        self.counters.put(layout.counter(key), counter, max(counter.end_ms + AFTER_PERIOD_MS, now + HELD_MS), now)
 
     def charge_budgets(self, org_id: str, record: Record, tokens: int, now: int) -> None:
         """Charge the counters of a request's org, user and key that carry it, whether it held there or not."""
