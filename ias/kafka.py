@@ -36,7 +36,7 @@ class KafkaSettings(Settings):
     """Kafka brokers, `host:port,host:port`; empty: no Kafka, the worker reads the files of this machine."""
 
     kafka_topic_prefix: str = Field("", pattern=r"^[A-Za-z0-9._-]{0,100}$")
-    """Before the name of every topic, for clusters shared with others."""
+    """Before the name of every topic and consumer group, for clusters shared with others."""
 
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """How brokers are talked to."""
@@ -68,7 +68,7 @@ class KafkaSettings(Settings):
         return self
 
     def topic(self, name: str) -> str:
-        """The name of a topic in this cluster."""
+        """The name of a topic, or of a consumer group, in this cluster."""
         return self.kafka_topic_prefix + name
 
     def kafka_client(self) -> dict[str, Any]:

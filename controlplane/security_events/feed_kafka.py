@@ -19,9 +19,10 @@ log = logs.get(__name__)
 class KafkaFeed:
     """One member of the group."""
 
-    def __init__(self, client: dict[str, Any], topic: str) -> None:
+    def __init__(self, client: dict[str, Any], topic: str, group: str) -> None:
         self._client = client
         self._topic = topic
+        self._group = group
         self._consumer: AIOKafkaConsumer | None = None
 
     async def take(self) -> Taken | None:
@@ -46,7 +47,7 @@ class KafkaFeed:
 
     async def _started(self) -> AIOKafkaConsumer:
         if self._consumer is None:
-            consumer = AIOKafkaConsumer(self._topic, **self._client, group_id=GROUP, enable_auto_commit=False, auto_offset_reset="earliest")
+            consumer = AIOKafkaConsumer(self._topic, **self._client, group_id=self._group, enable_auto_commit=False, auto_offset_reset="earliest")
             try:
                 await consumer.start()
             except BaseException:

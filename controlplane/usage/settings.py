@@ -26,8 +26,8 @@ class WorkerSettings(KafkaSettings):
     kafka_partitions: int = Field(12, ge=1, le=10_000)
     """Partitions of the topics that the worker makes when they are missing: as many workers can share the work."""
 
-    kafka_replicas: int = Field(-1, ge=-1, le=100)
-    """Replicas of the topics that the worker makes; -1: the cluster's default."""
+    kafka_replicas: int = Field(3, ge=1, le=100)
+    """Replicas of the topics that the worker makes; of a cluster with fewer brokers, as many as it has."""
 
     ledger_months: int = Field(0, ge=0)
     """Whole months that rows of the ledger are kept beside the current one, at least 2; then their sums alone are left. 0: for ever."""

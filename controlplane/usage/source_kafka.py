@@ -34,12 +34,14 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self,
         client: dict[str, Any],
         topic: str,
+        group: str,
         publisher: Publisher,
         dead_topic: str,
         accept: Callable[[RequestRecorded], None] = check,
     ) -> None:
         self._client = client
         self._topic = topic
+        self._group = group
         self._publisher = publisher
         self._dead_topic = dead_topic
         self._accept = accept
@@ -115,7 +117,7 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         if self._consumer is None:
             consumer = AIOKafkaConsumer(
                 **self._client,
-                group_id=GROUP,
+                group_id=self._group,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 session_timeout_ms=_SESSION_TIMEOUT_MS,

@@ -13,11 +13,12 @@ log = logs.get(__name__)
 
 
 async def ensure_topics(client: dict[str, Any], topics: Sequence[str], partitions: int, replicas: int) -> None:
-    """Make each topic that is not there; `replicas` -1: as many as the cluster makes by default. Raises SourceUnavailable."""
+    """Make each topic that is not there, with as many replicas as there are brokers for. Raises SourceUnavailable."""
     admin = AIOKafkaAdminClient(**client)
     try:
         await admin.start()
-        answer = await admin.create_topics([NewTopic(name, partitions, replicas) for name in topics])
+        brokers = len((await admin.describe_cluster())["brokers"])
+        answer = await admin.create_topics([NewTopic(name, partitions, min(replicas, brokers)) for name in topics])
     except (KafkaError, OSError, TimeoutError) as error:
         raise SourceUnavailable(f"Kafka: {type(error).__name__}: {error}") from error
     finally:

@@ -60,7 +60,7 @@ class KafkaBroker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start and return when it answers."""
+        """Start and return when it answers. On the main thread: the broker dies with the thread that has started it."""
         self._process = launch(self._program("kafka.Kafka", str(self._settings)))
         deadline = time.monotonic() + _START_S
         while not self._listens():

@@ -1,0 +1,1 @@
+"""Reconciliation: what the engines have counted, compared with what the ledger says."""
