@@ -93,6 +93,27 @@ def worker() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "controlplane", "worker"])  # noqa: S606  # no shell is wanted
 
 
+@app.command()
+def reconcile(
+    home: Annotated[
+        Path | None, typer.Option(help="Folder of a service that runs here.  [default: $IAS_HOME or ~/.local/share/ias]", show_default=False)
+    ] = None,
+) -> None:
+    """Compare what admission counts of every budget with the ledger; exit code 1 when they differ.
+
+    IAS_DATABASE_URL and IAS_VALKEY_URL say where both are; without them those of the home. Requests that end right now are in the
+    ledger a moment later than in admission: a difference that stays is one.
+    """
+    environment = {**_addresses(home or default_path()), **os.environ}
+    os.execve(sys.executable, [sys.executable, "-m", "controlplane", "reconcile"], environment)  # noqa: S606  # no shell is wanted
+
+
+def _addresses(home: Path) -> dict[str, str]:
+    """Name the files of a home that lead to its PostgreSQL and Valkey."""
+    files = {name: home.expanduser().absolute() / "secrets" / name for name in ("database_url", "valkey_url")}
+    return {f"IAS_{name.upper()}_FILE": str(path) for name, path in files.items() if path.exists()}
+
+
 @spool.command()
 def inspect(directory: Annotated[Path, typer.Argument(help="A spool directory of extproc.")]) -> None:
     """Print every record of a spool as one JSON line, oldest first. Reads only; the spool may be in use."""

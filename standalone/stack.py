@@ -112,6 +112,7 @@ class Stack:
     def _api(self) -> Service:
         environment = {
             **self._database,
+            **self._valkey_url,
             "IAS_API_LISTEN": str(self.ports.api),
             "IAS_PEPPERS_FILE": str(self._peppers),
             "IAS_TOKEN_SECRET_FILE": str(self.home.secret_file("token_secret", random_secret)),
@@ -125,7 +126,7 @@ class Stack:
         return Service("REST API", program, readiness.answers(f"{self.ports.api.url}/readyz"), after=("setup",))
 
     def _worker(self) -> Service:
-        environment = {**self._database, "IAS_SPOOL_DIRS": str(self.spool), "IAS_METRICS_ADDRESS": str(self.ports.worker_metrics)}
+        environment = {**self._database, **self._valkey_url, "IAS_SPOOL_DIRS": str(self.spool), "IAS_METRICS_ADDRESS": str(self.ports.worker_metrics)}
         program = self._python("worker", "controlplane", "worker", environment=environment)
         return Service("Usage worker", program, readiness.accepts(str(self.ports.worker_metrics)), after=("setup",))
 

@@ -62,6 +62,8 @@ class BudgetKeeper:
                 await self.step()
             except (SQLAlchemyError, OSError) as error:
                 log.warning("budgets were not looked at", reason=f"{type(error).__name__}: {error}", retry_in_seconds=PAUSE_S)
+            except Exception:  # a mistake here must not stop the ledger, which lives in the same process
+                log.exception("budgets were not looked at", retry_in_seconds=PAUSE_S)
             try:
                 async with asyncio.timeout(max(PAUSE_S, _REST * (loop.time() - began))):
                     await finish.wait()

@@ -6,12 +6,13 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from controlplane.settings import CountersSettings
 from ias.kafka import KafkaSettings
 
 Directories = Annotated[tuple[Path, ...], NoDecode]
 
 
-class WorkerSettings(KafkaSettings):
+class WorkerSettings(KafkaSettings, CountersSettings):
     """The environment of `python -m controlplane worker`."""
 
     database_url: SecretStr

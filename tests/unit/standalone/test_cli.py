@@ -56,7 +56,7 @@ def test_a_host_name_is_no_address(started: list[Options]) -> None:
     assert (code, "is not an IP address" in output, started) == (2, True, [])
 
 
-@pytest.mark.parametrize("command", [(), ("up",), ("spool",), ("spool", "inspect"), ("worker",), ("version",)], ids=" ".join)
+@pytest.mark.parametrize("command", [(), ("up",), ("spool",), ("spool", "inspect"), ("worker",), ("reconcile",), ("version",)], ids=" ".join)
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
     code, output = run(*command, "--help")
     assert code == 0
@@ -67,6 +67,22 @@ def test_the_version_is_the_distributions() -> None:
     code, output = run("version")
     assert code == 0
     assert output.strip()[0].isdigit()
+
+
+@pytest.mark.parametrize("given", [{}, {"IAS_VALKEY_URL_FILE": "/elsewhere"}], ids=["home", "environment"])
+def test_reconcile_asks_the_service_of_the_home_unless_told_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+    ran: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr("os.execve", lambda _, arguments, environment: ran.append((arguments, environment)))
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "secrets").mkdir()
+    for name in ("database_url", "valkey_url"):
+        (tmp_path / "secrets" / name).touch()
+    assert run("reconcile", "--home", str(tmp_path))[0] == 0
+    ((arguments, environment),) = ran
+    assert arguments[1:] == ["-m", "controlplane", "reconcile"]
+    expected = {f"IAS_{name.upper()}_FILE": str(tmp_path / "secrets" / name) for name in ("database_url", "valkey_url")} | given
+    assert {name: environment[name] for name in expected} == expected
 
 
 def test_inspecting_what_is_no_spool(tmp_path: Path) -> None:
