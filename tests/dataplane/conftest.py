@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2
 import pytest
@@ -14,8 +14,7 @@ import pytest
 from controlplane.gateway.bootstrap import BootstrapParams
 from controlplane.gateway.file_xds import FileXdsGateway
 from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState
-from ias.transport import Server
-from tests.dataplane.processors import Follower
+from ias.transport import Server, StreamMethod
 from tests.dataplane.stand_ins import GOOD_KEY, Engine, Extauth, Extproc, serve
 from tests.support.envoy import RunningEnvoy, run_envoy
 
@@ -46,6 +45,12 @@ class Dataplane:
         return await self.client.post(CHAT, json={"model": model, "messages": [], "padding": "x" * padding}, headers=headers, **more)
 
 
+class Processor(Protocol):
+    """What may take extproc's place."""
+
+    def method(self) -> StreamMethod: ...
+
+
 StartDataplane = Callable[..., AbstractAsyncContextManager[Dataplane]]
 
 
@@ -61,8 +66,10 @@ def start_dataplane(home: Path) -> StartDataplane:
     """Start a data plane with parameters of the test's own; `MODEL` is published on its engine, `processor` takes extproc's place."""
 
     @asynccontextmanager
-    async def start(template: str | None = None, processor: Follower | None = None, **params: Any) -> AsyncIterator[Dataplane]:
-        extauth, extproc, engine = Extauth(), Extproc(), Engine()
+    async def start(
+        template: str | None = None, processor: Processor | None = None, extauth: Extauth | None = None, **params: Any
+    ) -> AsyncIterator[Dataplane]:
+        extauth, extproc, engine = extauth or Extauth(), Extproc(), Engine()
         sockets = {"extauth": f"unix:{home}/extauth.sock", "extproc": f"unix:{home}/extproc.sock"}
         bootstrap = BootstrapParams(xds_directory=home / "xds", extauth=(sockets["extauth"],), extproc=(sockets["extproc"],), **params)
         async with AsyncExitStack() as stack:

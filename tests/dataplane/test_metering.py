@@ -2,117 +2,26 @@
 
 import asyncio
 import contextlib
-import json
-import shutil
-import tempfile
-import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h11
 import httpx2
 import pytest
 
-from controlplane.gateway.bootstrap import BootstrapParams
-from controlplane.gateway.file_xds import FileXdsGateway
-from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState
-from extproc.claims import ClaimQueue
-from extproc.grpc_service import ProcessService
-from extproc.machine import Rules
-from extproc.spool_files import SpoolFiles
 from ias import headers
-from ias.context import sign
-from ias.spool_format import Closed, Opened
-from ias.usage_event import Outcome, RequestRecorded, UsageSource
-from protos import auth_pb2
-from ratelimit.store_memory import MemoryAdmissionStore
-from tests.dataplane.stand_ins import GOOD_KEY, Answer, Engine, Extauth, Received, Send, serve
+from ias.usage_event import Outcome, UsageSource
+from tests.dataplane.conftest import StartDataplane
+from tests.dataplane.metering import Metered, metered_dataplane
+from tests.dataplane.stand_ins import Answer, Received, Send
 from tests.support.engine_bytes import DONE, completion, delta, sse, usage_chunk
-from tests.support.envoy import run_envoy
-from tests.support.ext_proc import KEYS, some_context
 from tests.support.spools import records
-from tests.support.waiting import until
-
-MODEL = "chat"
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-class SigningExtauth(Extauth):
-    """Signs a real context for each request it passes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.context: dict[str, Any] = {}
-        self.forge = False
-
-    def _decide(self, request: auth_pb2.AttributeContext.HttpRequest) -> auth_pb2.CheckResponse:
-        answer = super()._decide(request)
-        body = json.loads(request.raw_body)
-        asked = bool((body.get("stream_options") or {}).get("include_usage"))
-        context = some_context(
-            len(self.requests),
-            request_id=request.headers["x-request-id"],
-            signed_at_ms=now_ms(),
-            stream=body.get("stream", False),
-            add_usage=not asked,
-            **self.context,
-        )
-        for option in answer.ok_response.headers:
-            if option.header.key == headers.CONTEXT and not self.forge:
-                option.header.value = sign(context, KEYS)
-        return answer
-
-
-@dataclass
-class Metered:
-    """The data plane with the real extproc in it."""
-
-    client: httpx2.AsyncClient
-    extauth: SigningExtauth
-    engine: Engine
-    spool: Path
-
-    def asked(self, **members: Any) -> dict[str, Any]:
-        return {"url": "/v1/chat/completions", "json": {"model": MODEL, "messages": [], **members}, "headers": {"authorization": GOOD_KEY}}
-
-    async def post(self, **members: Any) -> httpx2.Response:
-        return await self.client.post(**self.asked(**members))
-
-    async def event(self) -> RequestRecorded:
-        """The one event of the one request."""
-        await until(lambda: len(records(self.spool)) >= 2)
-        opened, closed = records(self.spool)
-        assert isinstance(opened, Opened)
-        assert isinstance(closed, Closed)
-        assert closed.event.event_id == opened.context.reservation_id
-        return closed.event
 
 
 @pytest.fixture
-async def metered() -> AsyncIterator[Metered]:
-    home = Path(tempfile.mkdtemp(prefix="ias-dp-"))  # short: the path of a Unix socket has at most 107 bytes
-    extauth, engine = SigningExtauth(), Engine()
-    spool = SpoolFiles(home / "spool", now_ms)
-    service = ProcessService(Rules(KEYS), spool, ClaimQueue(MemoryAdmissionStore(now_ms), spool), now_ms)
-    sockets = {"extauth": f"unix:{home}/extauth.sock", "extproc": f"unix:{home}/extproc.sock"}
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serve(sockets["extauth"], extauth.method()))
-        await stack.enter_async_context(serve(sockets["extproc"], service.method()))
-        await stack.enter_async_context(engine.serve())
-        params = BootstrapParams(xds_directory=home / "xds", extauth=(sockets["extauth"],), extproc=(sockets["extproc"],))
-        envoy = await stack.enter_async_context(run_envoy(home, params))
-        client = await stack.enter_async_context(httpx2.AsyncClient(base_url=envoy.url, timeout=20, trust_env=False))
-        gateway = FileXdsGateway(home / "xds", envoy.admin_url, envoy_log=envoy.log)
-        await gateway.apply(GatewayState((GatewayBackend("engine", engine.url),), (GatewayRoute(MODEL, "engine"),)))
-        yield Metered(client, extauth, engine, home / "spool")
-    spool.release()
-    shutil.rmtree(home)
+async def metered(start_dataplane: StartDataplane, home: Path) -> AsyncIterator[Metered]:
+    async with metered_dataplane(start_dataplane, home) as running:
+        yield running
 
 
 def answer_stream(*events: bytes, cut: bool = False, pause_s: float = 0) -> Answer:
