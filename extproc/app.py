@@ -8,6 +8,7 @@ import time
 import protos
 from extproc.grpc_service import ProcessService
 from extproc.heartbeats import Heartbeats
+from extproc.kafka_sink import KafkaSink
 from extproc.machine import Rules
 from extproc.ports import SpoolUnavailable
 from extproc.reaper import Reaper
@@ -15,10 +16,11 @@ from extproc.settings import ExtprocSettings
 from extproc.settlements import Settlements
 from extproc.spool_files import SegmentRules, SpoolFiles
 from extproc.store_loop import StoreLoop
-from extproc.ticks import ticks
 from extproc.watchdog import Watchdog
 from ias import logs, telemetry
+from ias.kafka import Publisher
 from ias.transport import ListenOptions, new_server
+from ias.usage_event import TOPIC
 from ratelimit.ports import AdmissionStore, StoreUnavailable
 from ratelimit.store_valkey import connect
 
@@ -32,7 +34,7 @@ async def run(settings: ExtprocSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    segments = SegmentRules(settings.spool_segment_bytes, settings.spool_segment_age_s * 1000, settings.spool_total_bytes)
+    segments = SegmentRules(settings.spool_segment_bytes, settings.spool_segment_age_s * 1000, settings.spool_total_bytes, settings.spool_sync_bytes)
     spool = SpoolFiles(settings.spool_dir, _now_ms, segments)
     telemetry.EVENTS.labels("lost").inc(spool.recovered)
     store = connect(settings.valkey_url.get_secret_value())
@@ -64,6 +66,9 @@ async def _serve(settings: ExtprocSettings, spool: SpoolFiles, store: AdmissionS
         group.create_task(telling.run(finish))
         group.create_task(reaper.run(finish))
         group.create_task(_keep_spool(spool, settings.spool_sync_ms / 1000, finish))
+        if settings.kafka_bootstrap:
+            sink = KafkaSink(settings.spool_dir, Publisher(settings.kafka_client()), settings.topic(TOPIC))
+            group.create_task(sink.run(finish))
         await stop.wait()
         log.info("extproc drains", seconds=settings.drain_s)
         # The server refuses new streams at once; its own grace ends after ours, so that every stream is ended by us.
@@ -77,12 +82,16 @@ async def _serve(settings: ExtprocSettings, spool: SpoolFiles, store: AdmissionS
 
 
 async def _keep_spool(spool: SpoolFiles, interval_s: float, finish: asyncio.Event) -> None:
-    async for _ in ticks(interval_s, finish):
+    while not finish.is_set():
         try:
             await spool.sync()
             spool.look_after()
         except SpoolUnavailable as error:
             log.error("the spool is not writable, new requests are refused", error=str(error))
+        calls = {asyncio.ensure_future(event.wait()) for event in (finish, spool.sync_wanted)}
+        _, unanswered = await asyncio.wait(calls, timeout=interval_s, return_when=asyncio.FIRST_COMPLETED)
+        for call in unanswered:
+            call.cancel()
 
 
 def _now_ms() -> int:

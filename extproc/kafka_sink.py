@@ -90,7 +90,7 @@ class KafkaSink:
                 await finish.wait()
                 return
         if not failures:
-            with contextlib.suppress(KafkaUnavailable):
+            with contextlib.suppress(KafkaUnavailable, SpoolCorrupt, OSError):
                 while await self.ship():
                     pass
 
@@ -113,11 +113,15 @@ class KafkaSink:
     def _read(self) -> tuple[list[RequestRecorded], Position | None]:
         events: list[RequestRecorded] = []
         position = self._position
-        for record, position in read_on(self._directory, self._position, _READ_BYTES):  # noqa: B007 -- the last position is where the next batch begins
-            if isinstance(record, Closed):
-                events.append(record.event)
-                if len(events) == _BATCH:
-                    break
+        try:
+            for record, position in read_on(self._directory, self._position, _READ_BYTES):  # noqa: B007 -- the last one is where the next batch begins
+                if isinstance(record, Closed):
+                    events.append(record.event)
+                    if len(events) == _BATCH:
+                        break
+        except SpoolCorrupt:
+            if position == self._position:
+                raise  # what stands before the damage was sent
         return events, position
 
     def _store(self, position: Position) -> None:

@@ -6,10 +6,10 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from ias.context import SigningKeys
-from ias.settings import Settings
+from ias.kafka import KafkaSettings
 
 
-class ExtprocSettings(Settings):
+class ExtprocSettings(KafkaSettings):
     """The environment of `python -m extproc`."""
 
     listen: str = "127.0.0.1:9002"
@@ -32,6 +32,9 @@ class ExtprocSettings(Settings):
 
     spool_sync_ms: int = Field(default=200, ge=1, le=10_000)
     """How often the spool is forced to disk, in ms: what a power failure can cost. A killed process loses nothing."""
+
+    spool_sync_bytes: int = Field(default=4 << 20, ge=1)
+    """So much that is not on disk yet is forced there before its time."""
 
     spool_segment_bytes: int = Field(default=64 << 20, ge=4096)
     """Size at which a new spool segment begins."""

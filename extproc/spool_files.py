@@ -24,6 +24,7 @@ from extproc.recording import closed, lost
 from extproc.recovery import read_left
 from ias import logs
 from ias.spool_format import MAGIC, SUFFIX, Closed, Grown, Opened, Owed, Record, Settled, encode, segment_path
+from ias.telemetry import SPOOL_BYTES
 
 log = logs.get(__name__)
 
@@ -38,6 +39,8 @@ class SegmentRules:
     max_bytes: int = 64 << 20
     max_age_ms: int = 3_600_000
     total_bytes: int = 8 << 30
+    sync_bytes: int = 4 << 20
+    """So many bytes that are not on disk ask for `sync`."""
 
 
 class SpoolFiles:
@@ -53,6 +56,9 @@ class SpoolFiles:
         self._fd = -1
         self._size = self._number = self._born_ms = self._empty_size = self._older_bytes = 0
         self._torn = self._dirty = False
+        self._unsynced = 0
+        self.sync_wanted = asyncio.Event()
+        """So much was written that it should not wait for the next regular `sync`."""
         self._lock = disk.lock(directory)
         try:
             self.recovered = self._recover()
@@ -65,7 +71,7 @@ class SpoolFiles:
         return self._owed
 
     def open(self, opened: Opened) -> None:
-        if self._older_bytes + self._size >= self._rules.total_bytes:
+        if self._is_full():
             raise SpoolUnavailable(f"the spool {self._directory} is full: its consumer is behind by {self._older_bytes + self._size} bytes")
         self._write_waiting()
         self._append(encode(opened))
@@ -97,7 +103,8 @@ class SpoolFiles:
             if not self._dirty:
                 return
             # A copy: a new segment may close the original meanwhile.
-            copy, self._dirty = os.dup(self._fd), False
+            copy, self._dirty, self._unsynced = os.dup(self._fd), False, 0
+            self.sync_wanted.clear()
             try:
                 await asyncio.to_thread(disk.sync_and_close, copy)
             except OSError as error:
@@ -105,8 +112,9 @@ class SpoolFiles:
                 raise disk.unavailable(self._directory, error) from error
 
     def look_after(self) -> None:
-        """To be called now and then: start a new segment when this one is old, so that the consumer can delete it; see what it deleted."""
-        if self._size > self._empty_size and self._clock_ms() - self._born_ms >= self._rules.max_age_ms:
+        """To be called now and then: start a new segment when this one is old, or everything is full, so that the consumer can delete it."""
+        is_old = self._clock_ms() - self._born_ms >= self._rules.max_age_ms
+        if self._size > self._empty_size and (is_old or self._is_full()):
             self._roll(self._unfinished())
         self._measure()
 
@@ -132,6 +140,9 @@ class SpoolFiles:
         self._measure()
         return len(ended)
 
+    def _is_full(self) -> bool:
+        return self._older_bytes + self._size >= self._rules.total_bytes
+
     def _unfinished(self) -> list[Record]:
         """What a new segment begins with."""
         grown = [Grown(reservation_id, held) for reservation_id, held in self._held.items()]
@@ -144,6 +155,7 @@ class SpoolFiles:
         for segment in self._directory.glob(f"*{SUFFIX}"):
             with contextlib.suppress(FileNotFoundError):
                 self._older_bytes += segment.stat().st_size if segment != newest else 0
+        SPOOL_BYTES.set(self._older_bytes + self._size)
 
     def _write_waiting(self) -> None:
         if not self._waiting:
@@ -180,7 +192,10 @@ class SpoolFiles:
             self._cut()
             raise disk.unavailable(self._directory, error) from error
         self._size += len(data)
+        self._unsynced += len(data)
         self._dirty = True
+        if self._unsynced >= self._rules.sync_bytes:
+            self.sync_wanted.set()
 
     def _cut(self) -> None:
         """Take a half-written record off again; where even that fails, the segment is given up."""
