@@ -21,9 +21,13 @@ class Noted:
     def __init__(self) -> None:
         self._at: dict[str, float] = {}
         self._clean_at = _FIRST_CLEANING
+        self._connections = 0
 
-    def fresh(self, orgs: Sequence[str], now: float) -> list[str]:
-        """Those that are to be noted (again)."""
+    def fresh(self, orgs: Sequence[str], now: float, connections: int) -> list[str]:
+        """Those that are to be noted (again). All are after a new connection: the server may have been emptied before it."""
+        if connections != self._connections:
+            self._connections = connections
+            self._at.clear()
         return [org for org in dict.fromkeys(orgs) if now - self._at.get(org, -NOTE_MS) >= NOTE_MS]
 
     def add(self, orgs: Sequence[str], now: float) -> None:

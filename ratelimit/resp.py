@@ -65,8 +65,7 @@ class RespClient:
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[_Connection] | None = None
         self._connect_overdue = False
-        self.connections = 0
-        """How many there have been: a new one may reach a server that was emptied."""
+        self._connections = 0
 
     async def call(self, commands: Sequence[Command], deadline_ms: float, on_late: Callable[[Replies], None] | None = None) -> Replies:
         """Send and return one reply for each command, errors as ReplyError in their place. Raises StoreUnavailable.
@@ -75,12 +74,15 @@ class RespClient:
         """
         if not commands:
             return []
-        connection = self._connection
-        if connection is None or connection.closed:
-            connection = await self._connect(deadline_ms / 1000)
+        connection = await self._connected_one(deadline_ms)
         if connection.overdue:
             raise StoreUnavailable("an earlier call is still unanswered")
         return await connection.send(commands, deadline_ms / 1000, on_late)
+
+    async def connect(self, deadline_ms: float) -> int:
+        """Connect if need be; return how many connections there have been: a new one may reach a server that was emptied."""
+        await self._connected_one(deadline_ms)
+        return self._connections
 
     async def aclose(self) -> None:
         """Close the connection; calls that wait fail."""
@@ -89,6 +91,10 @@ class RespClient:
         if self._connection is not None:
             self._connection.close()
             await self._connection.gone
+
+    async def _connected_one(self, deadline_ms: float) -> "_Connection":
+        connection = self._connection
+        return await self._connect(deadline_ms / 1000) if connection is None or connection.closed else connection
 
     async def _connect(self, deadline_s: float) -> "_Connection":
         if self._connecting is None:
@@ -108,7 +114,7 @@ class RespClient:
         self._connecting = None
         if not task.cancelled() and task.exception() is None:
             self._connection = task.result()
-            self.connections += 1
+            self._connections += 1
 
     async def _open(self) -> "_Connection":
         loop = asyncio.get_running_loop()

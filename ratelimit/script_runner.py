@@ -23,6 +23,10 @@ class ScriptRunner:
         self._clock = clock
         self.deadline_ms = deadline_ms
 
+    async def connect(self) -> int:
+        """Connect if need be; return how many connections there have been: a new one may reach a server that was emptied."""
+        return await self._client.connect(self.deadline_ms)
+
     async def aclose(self) -> None:
         await self._client.aclose()
 

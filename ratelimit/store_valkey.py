@@ -65,7 +65,7 @@ class ValkeyAdmissionStore:
         self._clock = clock or ServerClock()
         self._urgent = ScriptRunner(address, scripts, self._clock, deadline_ms)
         self._background = ScriptRunner(address, scripts, self._clock, _BACKGROUND_MS)
-        self._noted = index.Noted()
+        self._noted, self._noted_again = index.Noted(), index.Noted()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:
@@ -78,9 +78,10 @@ class ValkeyAdmissionStore:
     async def admit(self, admissions: Sequence[Admission]) -> list[Decision]:
         if not admissions:
             return []
+        connections = await self._urgent.connect()
         not_after = await self._urgent.not_after()
         sent = local_ms()
-        fresh = self._noted.fresh([a.org_id for a in admissions], sent)
+        fresh = self._noted.fresh([a.org_id for a in admissions], sent, connections)
         note = index.note(fresh, self._clock.at(sent), self._claim_ttl_ms)
         calls = [self._urgent.command(self._admission(admission), not_after) for admission in admissions]
         replies = await self._urgent.send([*note, *calls], lambda late: self._release(admissions, late[len(note) :]))
@@ -160,11 +161,11 @@ class ValkeyAdmissionStore:
 
     async def _note(self, orgs: Sequence[str], ttl_ms: int) -> None:
         """An emptied server has forgotten the index too: who still holds is to be found."""
-        sent = local_ms()
-        fresh = self._noted.fresh(orgs, sent)
+        connections, sent = await self._background.connect(), local_ms()
+        fresh = self._noted_again.fresh(orgs, sent, connections)
         if fresh:
             await self._background.ask(index.note(fresh, self._clock.at(sent), ttl_ms))
-            self._noted.add(fresh, sent)
+            self._noted_again.add(fresh, sent)
 
     def _release(self, admissions: Sequence[Admission], replies: Replies) -> None:
         """Nobody will hear of these reservations: the request was decided without them."""
