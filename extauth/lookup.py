@@ -5,6 +5,7 @@ import asyncio
 from extauth.ports import GatewayReader, ReaderUnavailable
 from extauth.records import KnownCredential
 from extauth.snapshot import Snapshot
+from ias import telemetry
 
 _MAX_READS = 1_000
 
@@ -36,6 +37,7 @@ class CredentialLookup:
             raise ReaderUnavailable(f"no answer within {self._timeout_s} s") from error
 
     async def _read(self, credential_id: str, generation: int) -> KnownCredential | None:
+        telemetry.CREDENTIAL_READS.inc()
         rows = await self._reader.credentials([credential_id])
         record = KnownCredential.of(rows[0]) if rows else None
         if self._snapshot.generation == generation:

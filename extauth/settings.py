@@ -45,7 +45,7 @@ class ExtauthSettings(Settings):
     """Most live credential ids, 8 bytes each in memory. More than that in the database: we do not start."""
 
     max_credential_records: Annotated[int, Field(ge=1)] = 100_000
-    """Most credential records kept in memory, about 1 kB each; others cost one read of PostgreSQL at each use."""
+    """Most credential records kept in memory, about 1,250 bytes each; others cost one read of PostgreSQL at each use."""
 
     database_timeout_ms: Milliseconds = 500
     """Longest wait of a request for PostgreSQL. Envoy's timeout of ext_authz must be longer."""

@@ -30,6 +30,8 @@ _POSITION_SQL = f"SELECT epoch, (SELECT coalesce(max(seq), 0) FROM {CHANGES}) AS
 _CHANGES_SQL = f"SELECT e.epoch, c.seq, c.kind, c.id FROM {EPOCH} e LEFT JOIN {CHANGES} c ON c.seq > $1 ORDER BY c.seq LIMIT {_MAX_CHANGES}"  # noqa: S608  (constants)
 _IDS_SQL = f'SELECT credential_id FROM {CREDENTIALS} ORDER BY credential_id COLLATE "C"'  # noqa: S608  (constants)
 _CREDENTIALS_SQL = f"SELECT {_columns(Credential)} FROM {CREDENTIALS} WHERE credential_id = ANY($1::text[])"  # noqa: S608  (constants)
+# A list of unknown length is planned anew at each call, which takes longer than the read; one id is not.
+_CREDENTIAL_SQL = _CREDENTIALS_SQL.replace("ANY($1::text[])", "$1")
 _PUBLICATIONS_SQL = f"SELECT {_columns(Publication)} FROM {PUBLICATIONS}"  # noqa: S608  (constants)
 _SOME_PUBLICATIONS_SQL = f"{_PUBLICATIONS_SQL} WHERE publication_id = ANY($1::text[])"
 
@@ -69,7 +71,9 @@ class PostgresGatewayReader:
                 take([row[0] for row in rows])
 
     async def credentials(self, credential_ids: Sequence[str]) -> list[Credential]:
-        return _structs(await self._fetch(_CREDENTIALS_SQL, list(credential_ids)), Credential)
+        one = len(credential_ids) == 1
+        rows = await (self._fetch(_CREDENTIAL_SQL, credential_ids[0]) if one else self._fetch(_CREDENTIALS_SQL, list(credential_ids)))
+        return _structs(rows, Credential)
 
     async def publications(self, publication_ids: Sequence[str] | None = None) -> list[Publication]:
         if publication_ids is None:
@@ -83,7 +87,12 @@ class PostgresGatewayReader:
 
 async def open_pool(url: str, timeout_s: float, connections: int) -> "asyncpg.Pool[Any]":
     """Make a pool for reading; it connects when it is used first. `timeout_s` bounds each query."""
-    return await asyncpg.create_pool(url, min_size=0, max_size=connections, timeout=5, command_timeout=timeout_s, server_settings=_SESSION)
+    options: dict[str, Any] = {"timeout": 5, "command_timeout": timeout_s, "server_settings": _SESSION}
+    return await asyncpg.create_pool(url, min_size=0, max_size=connections, reset=_nothing, **options)
+
+
+async def _nothing(_: object) -> None:
+    """Nobody leaves anything behind in a session that only reads: resetting it would cost a round trip for each read."""
 
 
 def _structs(rows: list[Any], kind: type[_T]) -> list[_T]:

@@ -30,6 +30,9 @@ WOULD_REFUSE = Counter(
     ["limit", "scope"],
     registry=REGISTRY,
 )
+CREDENTIAL_READS = Counter(
+    "ias_credential_reads_total", "Records of credentials that extauth read from PostgreSQL because memory did not hold them.", registry=REGISTRY
+)
 LIVE_CREDENTIALS = Gauge("ias_live_credentials", "Credential ids that extauth holds as live.", registry=REGISTRY)
 CHANGES_SEQ = Gauge("ias_changes_seq", "Sequence number of the last change that was applied.", registry=REGISTRY)
 CHANGES_FAILURES = Counter("ias_changes_failures_total", "Polls of the change log that failed.", registry=REGISTRY)
@@ -61,13 +64,17 @@ LEDGER_EVENTS = Counter(
 LEDGER_LAG_SECONDS = Gauge("ias_ledger_lag_seconds", "Age of the newest event when it was written to the ledger.", registry=REGISTRY)
 DEAD_LETTERS = Counter("ias_dead_letters_total", "Events that the ledger can never keep and that were put aside.", registry=REGISTRY)
 SPOOLS_STOPPED = Gauge("ias_spools_stopped", "Spools that the consumer does not read on because they are corrupt or unreadable.", registry=REGISTRY)
-SPOOL_LAG_BYTES = Gauge("ias_spool_lag_bytes", "Bytes of the spools that their reader (worker, or sink to Kafka) has not passed on.", registry=REGISTRY)
+SPOOL_LAG_BYTES = Gauge(
+    "ias_spool_lag_bytes", "Bytes of the spools that their reader (worker, or sink to Kafka) has not passed on.", registry=REGISTRY
+)
 SPOOL_LAG_SECONDS = Gauge("ias_spool_lag_seconds", "Age of the oldest event that the sink has not passed on to Kafka.", registry=REGISTRY)
 SPOOL_BYTES = Gauge("ias_spool_bytes", "Size of the spool on disk.", registry=REGISTRY)
 SPOOL_SHIPPED = Counter("ias_spool_shipped_total", "Events that Kafka has acknowledged.", registry=REGISTRY)
 KAFKA_LAG = Gauge("ias_kafka_lag_events", "Events in our partitions of Kafka that are not in the ledger yet.", registry=REGISTRY)
 KAFKA_EVENTS_MISSED = Counter("ias_kafka_events_missed_total", "Events that Kafka deleted before they were read.", registry=REGISTRY)
-SECURITY_REFUSALS = Counter("ias_security_refusals_total", "Requests that extauth refused, by status and code.", ["status", "code"], registry=REGISTRY)
+SECURITY_REFUSALS = Counter(
+    "ias_security_refusals_total", "Requests that extauth refused, by status and code.", ["status", "code"], registry=REGISTRY
+)
 SECURITY_EVENTS_DROPPED = Counter("ias_security_events_dropped_total", "Security events dropped because nobody took them.", registry=REGISTRY)
 RECONCILE_DIFFERENCE = Gauge(
     "ias_reconcile_difference_tokens",
@@ -75,7 +82,9 @@ RECONCILE_DIFFERENCE = Gauge(
     ["backend", "model", "direction"],
     registry=REGISTRY,
 )
-RECONCILE_ALARM = Gauge("ias_reconcile_alarm", "1: the ledger differs from an engine by more than the tolerance.", ["backend", "model"], registry=REGISTRY)
+RECONCILE_ALARM = Gauge(
+    "ias_reconcile_alarm", "1: the ledger differs from an engine by more than the tolerance.", ["backend", "model"], registry=REGISTRY
+)
 RECONCILE_FAILURES = Counter("ias_reconcile_failures_total", "Looks at an engine's counters that failed.", registry=REGISTRY)
 GATEWAY_SYNC = Counter("ias_gateway_syncs_total", "Attempts to bring the gateway to the desired state, by result.", ["result"], registry=REGISTRY)
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -24,7 +25,7 @@ from controlplane import database
 from standalone.postgres import Postgres
 from standalone.process import launch
 
-_TEMPLATE = "migrated"
+TEMPLATE = "migrated"
 _START_S = 60
 _numbers = count(1)
 _T = TypeVar("_T")
@@ -66,9 +67,9 @@ def run_apart(work: Coroutine[Any, Any, _T]) -> _T:
         return thread.submit(asyncio.run, work).result()
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """The server of this worker, with the template database migrated."""
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """A server with the template database migrated."""
     home = Path(tempfile.mkdtemp(prefix="ias-pg-"))  # short: the path of a Unix socket has at most 107 bytes
     (home / "password").write_text("password")
     (home / "socket").mkdir(mode=0o700)
@@ -79,8 +80,8 @@ def postgres_server() -> Iterator[PostgresServer]:
         process = launch(postgres.program())
         _wait(process, postgres)
         server = PostgresServer(postgres)
-        server._run(f"CREATE DATABASE {_TEMPLATE}")
-        run_apart(_migrate(server.url(_TEMPLATE)))
+        server._run(f"CREATE DATABASE {TEMPLATE}")
+        run_apart(_migrate(server.url(TEMPLATE)))
         yield server
     finally:
         if process is not None:
@@ -89,10 +90,17 @@ def postgres_server() -> Iterator[PostgresServer]:
         shutil.rmtree(home)
 
 
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The server of this worker."""
+    with running_server() as server:
+        yield server
+
+
 @pytest.fixture
 def database_url(postgres_server: PostgresServer) -> Iterator[str]:
     """A migrated, empty database for one test."""
-    url = postgres_server.create(_TEMPLATE)
+    url = postgres_server.create(TEMPLATE)
     yield url
     postgres_server.drop(url)
 

@@ -29,11 +29,16 @@ class TestValkey:
             os.kill(self.pid, signal.SIGCONT)
 
 
+def free_port() -> int:
+    """A TCP port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port: int = unused.getsockname()[1]
+    return port
+
+
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[TestValkey]:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    with ValkeyServer(port=port, config={"save": "", "appendonly": "no"}) as server:
+    with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as server:
         yield TestValkey(server)
 
 
