@@ -5,7 +5,7 @@ Bytes wait only between the edge of the hold and the store's answer, never longe
 """
 
 from extproc.bodies import SseBody
-from extproc.estimating import count
+from extproc.estimating import count, output_so_far, prompt_tokens
 from extproc.holding import Hold
 from extproc.learning import Ratios
 from extproc.tokens import Tokens
@@ -18,12 +18,13 @@ _MAX_WAITING = 256 * 1024
 class Passage:
     """One answer, with the hold that it was admitted with."""
 
-    __slots__ = ("_body", "_context", "_ratios", "_waiting", "hold")
+    __slots__ = ("_body", "_context", "_prompt", "_ratios", "_waiting", "hold")
 
     def __init__(self, body: SseBody, context: RequestContext, ratios: Ratios) -> None:
         self._body = body
         self._context = context
         self._ratios = ratios
+        self._prompt = prompt_tokens(context, ratios)
         self._waiting = bytearray()
         self.hold = Hold(context.held_tokens, context.top_up_tokens)
 
@@ -38,7 +39,7 @@ class Passage:
         self._waiting += data if passed is None else passed
         if end or self._body.is_whole():
             return self._release(), 0
-        used = self._used().total
+        used = self._used()
         ask = self.hold.ask(used)
         if self.hold.covers(used) or len(self._waiting) > _MAX_WAITING:
             return self._release(), ask
@@ -47,20 +48,24 @@ class Passage:
     def answered(self, held: Held | None) -> tuple[bytes, int, bool]:
         """Take the store's answer; return the bytes to send now, how many more tokens to ask for, and whether the answer ends with them."""
         used = self._used()
-        refused = self.hold.answered(held, used.total)
+        refused = self.hold.answered(held, used)
         if self._body.is_whole():
             return b"", 0, False
         if refused:
-            return self._release() + self._body.ending(used), 0, True
-        ask = self.hold.ask(used.total)
-        return self._release() if self.hold.covers(used.total) else b"", ask, False
+            return self._release() + self._body.ending(self._tokens()), 0, True
+        ask = self.hold.ask(used)
+        return self._release() if self.hold.covers(used) else b"", ask, False
 
     def lose_patience(self) -> bytes:
         """The store did not answer in time: what waits passes."""
         self.hold.lose_patience()
         return self._release()
 
-    def _used(self) -> Tokens:
+    def _used(self) -> int:
+        seen = self._body.seen
+        return (self._prompt if seen.input is None else seen.input) + output_so_far(seen, self._ratios)
+
+    def _tokens(self) -> Tokens:
         return count(self._context, self._body.seen, self._ratios, 0, streams=True)
 
     def _release(self) -> bytes:

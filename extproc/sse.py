@@ -42,6 +42,8 @@ class Splitter:
 
     def feed(self, data: bytes) -> list[Piece]:
         """Take the next bytes, return the pieces that are complete with them."""
+        if not (self._held or self._after_cr or self._letting_through) and _is_one_event(data) and len(data) <= self._limit:
+            return [(Kind.EVENT, data)]
         pieces: list[Piece] = []
         if self._after_cr and data:
             self._after_cr = False
@@ -82,8 +84,15 @@ class Splitter:
         return [(kind, passed)] if passed else []
 
 
+def _is_one_event(data: bytes) -> bool:
+    """Whether this is one whole event and nothing else, as engines send most of them: two LFs, at its end."""
+    return data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data
+
+
 def data_of(event: bytes) -> bytes:
     """Return an event's `data`, its lines joined; empty if there is none (a comment, a keep-alive)."""
+    if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
+        return event[6:-2].strip()
     lines = [line for line in event.splitlines() if line.startswith(b"data:")]
     if len(lines) == 1:
         return lines[0][5:].strip()

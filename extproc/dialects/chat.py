@@ -4,7 +4,6 @@ Usage comes in a chunk of its own before `[DONE]` (`include_usage`), or in every
 for the one choice of the chunk. What the client did not ask for is taken out so that the bytes left are the engine's own.
 """
 
-import re
 from typing import Annotated
 
 import msgspec
@@ -122,13 +121,12 @@ def without_member(data: bytes, name: str, value: bytes) -> bytes | None:
 
     Inside strings quotes are escaped, so `"name"` with both of its quotes and a colon behind can only be a member's name.
     """
-    pattern = rb'"%b"\s*:\s*%b' % (name.encode(), re.escape(value))
-    found = None
-    for found in re.finditer(pattern, data):  # noqa: B007 -- engines write it last
-        pass
-    if found is None:
-        return None
-    before, behind = data[: found.start()].rstrip(), data[found.end() :]
-    if before.endswith(b","):
-        return before[:-1] + behind
-    return before + behind.lstrip().removeprefix(b",").lstrip()
+    quoted = b'"%b"' % name.encode()
+    end = len(data)
+    while (start := data.rfind(value, 0, end)) >= 0:  # engines write it last
+        before = data[:start].rstrip()
+        if before.endswith(b":") and (before := before[:-1].rstrip()).endswith(quoted):
+            before, behind = before[: -len(quoted)].rstrip(), data[start + len(value) :]
+            return before[:-1] + behind if before.endswith(b",") else before + behind.lstrip().removeprefix(b",").lstrip()
+        end = start + len(value) - 1
+    return None
