@@ -4,18 +4,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import h11
 import httpx2
 import pytest
 
 from ias import headers
+from ias.endpoints import Endpoint
+from ias.spool_format import Closed
 from ias.usage_event import Outcome, UsageSource
+from standalone.engine_simulator.meters import read_journal
 from tests.dataplane.conftest import StartDataplane
 from tests.dataplane.metering import Metered, metered_dataplane
 from tests.dataplane.stand_ins import Answer, Received, Send
 from tests.support.engine_bytes import DONE, completion, delta, sse, usage_chunk
 from tests.support.spools import records
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -168,3 +173,49 @@ async def test_without_a_valid_context_nothing_reaches_the_engine(metered: Meter
     assert response.json()["error"]["code"] == "service_unavailable"
     assert metered.engine.received == []
     assert records(metered.spool) == []
+
+
+@pytest.fixture
+async def simulated(start_dataplane: StartDataplane, home: Path) -> AsyncIterator[Metered]:
+    async with metered_dataplane(start_dataplane, home, simulated=True) as running:
+        yield running
+
+
+TRAVELS = [
+    "",
+    "split=7",
+    "early",
+    "trailers",
+    "per_chunk=4",
+    "cached=2,reasoning=5",
+    *(f"encoding={coding}" for coding in ("gzip", "br", "zstd", "deflate")),
+]
+ENDPOINTS: dict[str, dict[str, Any]] = {
+    "chat/completions": {"messages": [{"role": "user", "content": "tell me all"}]},
+    "completions": {"prompt": "all", "max_tokens": 30},
+    "responses": {"input": "all"},
+    "messages": {"messages": [{"role": "user", "content": "tell me all"}], "max_tokens": 30},
+    "embeddings": {"input": ["one", "and another"]},
+}
+
+
+async def test_every_endpoint_however_its_answer_travels_is_recorded_as_the_engine_counts(simulated: Metered) -> None:
+    simulated.extauth.context = {"continuous_usage": True}
+    for path, body in ENDPOINTS.items():
+        simulated.extauth.context["endpoint"] = Endpoint(path.replace("/", "_"))
+        for stream in (True, False) if path != "embeddings" else (False,):
+            for travels in TRAVELS:
+                asked = {"stream": True} if stream else {}
+                response = await simulated.post(url=f"/v1/{path}", simulate=f"tokens=20,pace_ms=0,{travels}", **asked, **body)
+                assert response.status_code == 200, (path, travels, response.text)
+    wanted = 9 * len(TRAVELS)
+    await until(lambda: sum(isinstance(record, Closed) for record in records(simulated.spool)) == wanted)
+    events = {record.event.request_id: record.event for record in records(simulated.spool) if isinstance(record, Closed)}
+    entries = read_journal(simulated.journal)
+    assert len(entries) == wanted
+    for entry in entries:
+        event = events[entry.request_id]
+        assert (event.outcome, event.usage_source) == (Outcome.COMPLETE, UsageSource.REPORTED), entry
+        assert (event.input_tokens, event.output_tokens) == (entry.prompt, entry.generated), entry
+    assert {event.cached_input_tokens for event in events.values()} >= {0, 1}
+    assert {event.reasoning_tokens for event in events.values()} >= {0, 5}
