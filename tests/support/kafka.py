@@ -93,9 +93,9 @@ class KafkaBroker:
 @pytest.fixture(scope="session")
 def kafka_broker() -> Iterator[KafkaBroker]:
     """The broker of this worker. Who kills it starts it again."""
-    jars = _jars()
+    archives = jars()
     home = Path(tempfile.mkdtemp(prefix="ias-kafka-"))
-    broker = KafkaBroker(home, jars)
+    broker = KafkaBroker(home, archives)
     try:
         broker.start()
         yield broker
@@ -117,29 +117,29 @@ def topic_prefix() -> str:
     return f"t{uuid.uuid4().hex[:12]}."
 
 
-def _jars() -> Path:
+def jars() -> Path:
     """The folder of the jars; filled at the first time. Without Java or Maven the tests are skipped, which fails in CI."""
     for program in ("java", "mvn"):
         if shutil.which(program) is None:
             pytest.skip(f"a Kafka broker needs `{program}`")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ias-tests"
     cache.mkdir(parents=True, exist_ok=True)
-    jars = cache / f"kafka-{VERSION}"
+    folder = cache / f"kafka-{VERSION}"
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not jars.exists():
-            _download(jars)
-    return jars
+        if not folder.exists():
+            _download(folder)
+    return folder
 
 
-def _download(jars: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=jars.parent) as folder:
+def _download(target: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         (Path(folder) / "pom.xml").write_text(_POM.format(version=VERSION))
         command = ("mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars", "-DincludeScope=runtime")
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode:
             pytest.fail(f"Kafka's jars cannot be had from Maven Central:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-        (Path(folder) / "jars").rename(jars)
+        (Path(folder) / "jars").rename(target)
 
 
 def _free_port() -> int:

@@ -78,10 +78,10 @@ def running_server() -> Iterator[PostgresServer]:
     try:
         postgres.create()
         process = launch(postgres.program())
-        _wait(process, postgres)
+        wait_until_ready(process, postgres)
         server = PostgresServer(postgres)
         server._run(f"CREATE DATABASE {TEMPLATE}")
-        run_apart(_migrate(server.url(TEMPLATE)))
+        run_apart(migrate(server.url(TEMPLATE)))
         yield server
     finally:
         if process is not None:
@@ -113,13 +113,15 @@ def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop(url)
 
 
-async def _migrate(url: str) -> None:
+async def migrate(url: str) -> None:
+    """Bring a database to the newest schema."""
     engine = database.create_engine(url, pool_size=1)
     await database.migrate(engine)
     await engine.dispose()
 
 
-def _wait(process: "subprocess.Popen[bytes]", postgres: Postgres) -> None:
+def wait_until_ready(process: "subprocess.Popen[bytes]", postgres: Postgres) -> None:
+    """Return when a launched server takes queries."""
     deadline = time.monotonic() + _START_S
     while not run_apart(postgres.ready()):
         if process.poll() is not None or time.monotonic() > deadline:

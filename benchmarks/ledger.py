@@ -1,0 +1,240 @@
+"""How fast does the worker bring events into the ledger, and how soon are they visible?
+
+1. The worker alone, as `ias worker` runs, on a full Kafka topic and on a full spool (A B), into a PostgreSQL as `ias up` starts it
+   (fsync on): events per second, from the first batch that is committed to the last.
+2. 500 events a second for two minutes, written to a spool as extproc does at the end of each request (no HTTP in between), shipped
+   to Kafka, consumed by the worker: the time from the end of a request until a query sees its row.
+
+Without Java or Maven the spool stands alone in both parts.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+
+from controlplane.usage.topics import ensure_topics
+from extproc.kafka_sink import KafkaSink
+from extproc.spool_files import SpoolFiles
+from ias.ids import uuid7
+from ias.kafka import KafkaSettings, Publisher
+from ias.spool_format import MAGIC, Closed, encode, segment_path
+from ias.usage_event import DEAD_TOPIC, TOPIC, Outcome, RequestRecorded
+from standalone.postgres import Postgres
+from standalone.process import launch
+from tests.support.kafka import KafkaBroker, jars
+from tests.support.postgres import migrate, run_apart, wait_until_ready
+from tests.support.usage_events import event, some_id
+
+EVENTS = 200_000
+ORGS, KEYS, MODELS = 50, 4, 3
+RATE_PER_S, SECONDS = 500, 120
+_PARTITIONS = 6
+_POLL_S = 0.02
+
+
+def some_event(number: int, now_ms: int) -> RequestRecorded:
+    """One of many orgs, keys and models, as a day in the office would make it."""
+    draw = random.Random(number)
+    org, key, model = draw.randrange(ORGS), draw.randrange(KEYS), draw.randrange(MODELS)
+    return event(
+        number,
+        draw.choices([Outcome.COMPLETE, Outcome.CLIENT_ABORT, Outcome.UPSTREAM_ERROR], (95, 4, 1))[0],
+        event_id=str(uuid7(now_ms, draw.getrandbits(80))),
+        org_id=some_id(org),
+        user_id=some_id(1_000 + org * KEYS + key),
+        key_id=some_id(2_000 + org * KEYS + key),
+        publication_id=some_id(9_000 + model),
+        model=f"model-{model}",
+        input_tokens=draw.randrange(10, 4_000),
+        output_tokens=draw.randrange(1, 1_000),
+        duration_ms=draw.randrange(100, 30_000),
+        time_to_first_token_ms=draw.randrange(20, 500),
+        http_status=200,
+        ended_at_ms=now_ms,
+        request_id=str(uuid7(now_ms)),
+    )
+
+
+@contextmanager
+def postgres() -> Iterator[Postgres]:
+    """A durable server with an empty, migrated database."""
+    home = Path(tempfile.mkdtemp(prefix="ias-pg-"))
+    (home / "password").write_text("password")
+    (home / "socket").mkdir(mode=0o700)
+    server = Postgres(home, home / "socket", home / "password", home / "log")
+    server.create()
+    process = launch(server.program())
+    try:
+        wait_until_ready(process, server)
+        yield server
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(20)
+        shutil.rmtree(home)
+
+
+@contextmanager
+def kafka() -> Iterator[KafkaBroker | None]:
+    """A broker, or None where there can be none."""
+    if not (shutil.which("java") and shutil.which("mvn")):
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="ias-kafka-") as home:
+        broker = KafkaBroker(Path(home), jars())
+        broker.start()
+        try:
+            yield broker
+        finally:
+            broker.kill()
+
+
+@asynccontextmanager
+async def worker(database_url: str, log: Path, **environment: str) -> AsyncIterator[None]:
+    """`python -m controlplane worker` as a process."""
+    environment = {**os.environ, "IAS_DATABASE_URL": database_url, "IAS_RECONCILE_INTERVAL_S": "0", **environment}
+    with log.open("ab") as out:
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "controlplane", "worker", env=environment, stderr=out)
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def events_per_s(database_url: str, log: Path, total: int, **environment: str) -> float:
+    """Let a worker consume what is there and return its speed."""
+    connection = await asyncpg.connect(database_url)
+    before = await connection.fetchval("SELECT count(*) FROM ledger")
+    first = last = (0.0, 0)
+    async with worker(database_url, log, **environment):
+        while last[1] < total:
+            await asyncio.sleep(_POLL_S)
+            # Rollups are few and move with the rows.
+            rows = await connection.fetchval("SELECT coalesce(sum(requests), 0)::bigint FROM usage_days") - before
+            if rows > last[1]:
+                last = (time.perf_counter(), rows)
+                first = first if first[1] else last
+    await connection.close()
+    return (last[1] - first[1]) / (last[0] - first[0])
+
+
+def fill_spool(directory: Path, start: int, count: int) -> None:
+    """Write a spool of ended requests, in segments of 64 MB."""
+    directory.mkdir(parents=True)
+    now_ms = time.time_ns() // 1_000_000
+    records = (encode(Closed(some_event(start + number, now_ms))) for number in range(count))
+    for segment in range(1, 1_000):
+        with segment_path(directory, segment).open("wb") as file:
+            file.write(MAGIC)
+            for record in records:
+                file.write(record)
+                if file.tell() > 64 << 20:
+                    break
+            else:
+                return
+
+
+async def ship_all(directory: Path, settings: KafkaSettings) -> None:
+    """Bring a spool to Kafka."""
+    publisher = Publisher(settings.kafka_client())
+    sink = KafkaSink(directory, publisher, settings.topic(TOPIC))
+    while await sink.ship():
+        pass
+    await publisher.close()
+
+
+async def write_steadily(spool: SpoolFiles, start: int) -> None:
+    """End `RATE_PER_S` requests a second, and force them to disk as often as extproc does."""
+    began = time.perf_counter()
+    for number in range(RATE_PER_S * SECONDS):
+        delay = began + number / RATE_PER_S - time.perf_counter()
+        if delay > 0:
+            await asyncio.sleep(delay)
+        if number % (RATE_PER_S // 5) == 0:
+            await spool.sync()
+        spool.close(Closed(some_event(start + number, time.time_ns() // 1_000_000)))
+
+
+async def watch(database_url: str, since_id: str, total: int) -> list[float]:
+    """Return, for each row as it becomes visible, the seconds since its request ended."""
+    connection = await asyncpg.connect(database_url)
+    seen: set[object] = set()
+    delays: list[float] = []
+    query = "SELECT event_id, extract(epoch FROM ended_at)::float8 AS ended FROM ledger WHERE event_id > $1 AND recorded_at > now() - interval '5 s'"
+    while len(delays) < total:
+        rows = await connection.fetch(query, since_id)
+        now = time.time()
+        fresh = [row for row in rows if row["event_id"] not in seen]
+        seen.update(row["event_id"] for row in fresh)
+        delays += [now - row["ended"] for row in fresh]
+        await asyncio.sleep(0.1)
+    await connection.close()
+    return delays
+
+
+async def visible(database_url: str, folder: Path, settings: KafkaSettings | None) -> list[float]:
+    """Part 2; returns the delays."""
+    directory = folder / "steady"
+    spool, finish = SpoolFiles(directory, lambda: time.time_ns() // 1_000_000), asyncio.Event()
+    environment = _environment(settings) if settings else {"IAS_SPOOL_DIRS": str(directory)}
+    since_id = str(uuid7(time.time_ns() // 1_000_000))
+    async with worker(database_url, folder / "worker.log", **environment), asyncio.TaskGroup() as group:
+        if settings:
+            group.create_task(KafkaSink(directory, Publisher(settings.kafka_client()), settings.topic(TOPIC)).run(finish))
+        watching = group.create_task(watch(database_url, since_id, RATE_PER_S * SECONDS))
+        await write_steadily(spool, 10 * EVENTS)
+        delays = await watching
+        finish.set()
+    spool.release()
+    return delays
+
+
+def _environment(settings: KafkaSettings) -> dict[str, str]:
+    return {"IAS_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "IAS_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix}
+
+
+async def measure(database_url: str, folder: Path, broker: KafkaBroker | None) -> dict[str, float]:
+    speeds: dict[str, float] = {}
+    log, settings = folder / "worker.log", None
+    if broker is not None:
+        settings = KafkaSettings(kafka_bootstrap=broker.bootstrap, kafka_topic_prefix="bench.")
+        await ensure_topics(settings.kafka_client(), [settings.topic(TOPIC), settings.topic(DEAD_TOPIC)], _PARTITIONS, 1)
+        print(f"{EVENTS} events to Kafka", flush=True)
+        fill_spool(folder / "for-kafka", 0, EVENTS)
+        await ship_all(folder / "for-kafka", settings)
+        speeds["kafka"] = await events_per_s(database_url, log, EVENTS, **_environment(settings))
+        print(f"from Kafka: {speeds['kafka']:.0f} events/s", flush=True)
+    fill_spool(folder / "spool", EVENTS, EVENTS)
+    speeds["spool"] = await events_per_s(database_url, log, EVENTS, IAS_SPOOL_DIRS=str(folder / "spool"))
+    print(f"from the spool: {speeds['spool']:.0f} events/s", flush=True)
+    print(f"{RATE_PER_S} events/s for {SECONDS} s, by {'Kafka' if settings else 'the spool'}", flush=True)
+    delays = await visible(database_url, folder, settings)
+    percentiles = statistics.quantiles(delays, n=100)
+    print(f"visible after p50 {percentiles[49]:.2f} s, p99 {percentiles[98]:.2f} s, at most {max(delays):.2f} s")
+    result = {"events_per_s": round(speeds.get("kafka", speeds["spool"])), "spool_events_per_s": round(speeds["spool"])}
+    return {**result, "visible_p50_s": round(percentiles[49], 3), "visible_p99_s": round(percentiles[98], 3)}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        server = stack.enter_context(postgres())
+        broker = stack.enter_context(kafka())
+        run_apart(migrate(server.url()))
+        print("RESULT " + json.dumps(asyncio.run(measure(server.url(), Path(folder), broker))))
+
+
+if __name__ == "__main__":
+    main()
