@@ -41,7 +41,7 @@ class History:
         self.store, self.model = store, Model()
         self._set_clock = set_clock
         self.now = self.rnd.choice(STARTS) - self.rnd.choice([0, 1, 500, 60_000])
-        self.latest = self.now
+        self.begun = self.latest = self.now
         self.limits = self._limits()
         self.live: list[Live] = []
         self.ledger: dict[str, tuple[Reservation, int]] = {}
@@ -225,8 +225,8 @@ class History:
 
     async def _seed(self, found: Unseeded) -> None:
         base = self.spent(found.budget, found.since_ms)
-        await self.store.seed(found.budget, found.since_ms - 1, 1 << 40)  # of a counter that is no more: nothing happens
         await self.store.seed(found.budget, found.since_ms, base)
+        await self.store.seed(found.budget, found.since_ms - 1, 1 << 40)  # of a counter that is no more: nothing happens
         self.model.counters[found.budget.scope, found.budget.calendar, found.budget.start_ms].base = base
 
     async def _reseed(self) -> None:
@@ -236,10 +236,15 @@ class History:
             await self._seed(Unseeded(budget, counter.since))
 
     async def _compare_counters(self) -> None:
-        keys = [BudgetKey(ORG, scope, calendar, start, period(calendar, start)[1]) for scope, calendar, start in self.model.counters]
-        keys.append(BudgetKey(ORG, "nobody", Period.DAY, 0, 1))
-        found = [None if s is None else (s.since_ms, s.base, s.own, s.held) for s in await self.store.budgets(keys)]
-        assert found == [*((c.since, c.base, c.own, c.held) for c in self.model.counters.values()), None]
+        """All that there may be: those of the model, and those that neither should have made."""
+        scopes = ("org", "user:u1", "key:k1", "key:k2", "nobody")
+        names = dict.fromkeys(self.model.counters)
+        names |= dict.fromkeys((scope, cal, period(cal, at)[0]) for scope in scopes for cal in Period for at in (self.begun, self.now))
+        found = await self.store.budgets([BudgetKey(ORG, scope, cal, start, period(cal, start)[1]) for scope, cal, start in names])
+        for name, state in zip(names, found, strict=True):
+            counter = self.model.counters.get(name)
+            expected = counter and (counter.since, counter.base, counter.own, counter.held)
+            assert expected == (state and (state.since_ms, state.base, state.own, state.held)), name
 
     async def _end(self, before_sweep: Callable[[], None]) -> None:
         for live in list(self.live):
