@@ -31,17 +31,33 @@ def descriptors(pid: int) -> int:
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
+def family(pids: Mapping[str, int]) -> dict[str, list[int]]:
+    """Each process with all processes below it: PostgreSQL works in its children."""
+
+    def below(pid: int) -> list[int]:
+        children = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
+        return [pid, *(one for child in children for one in below(child))]
+
+    return {name: below(pid) for name, pid in pids.items()}
+
+
 @dataclass
 class Cpu:
     """CPU seconds of processes by name, between `start` and `stop`."""
 
-    pids: Mapping[str, int]
+    pids: Mapping[str, Sequence[int]]
 
     def start(self) -> None:
-        self._before = {name: cpu_s(pid) for name, pid in self.pids.items()}
+        self._before = {pid: cpu_s(pid) for pids in self.pids.values() for pid in pids}
 
     def stop(self) -> dict[str, float]:
-        return {name: cpu_s(pid) - self._before[name] for name, pid in self.pids.items()}
+        return {name: sum(self._since(pid) for pid in pids) for name, pids in self.pids.items()}
+
+    def _since(self, pid: int) -> float:
+        try:
+            return cpu_s(pid) - self._before[pid]
+        except OSError:  # it ended meanwhile: a short-lived child
+            return 0
 
 
 class Worker:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,30 +69,30 @@ class Stack:
         return "\n".join([self.log.read_text(errors="replace"), *tails])
 
 
-def launch(home: Path, *arguments: str) -> Stack:
-    """Start `ias up` on any free ports (unless the arguments name some) and return at once."""
+def launch(home: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Stack:
+    """Start `ias up` on any free ports (unless the arguments name some) and return at once; `environment` is added to ours."""
     home.parent.mkdir(parents=True, exist_ok=True)
     ready_file, log = home.parent / f"{home.name}.ready.json", home.parent / f"{home.name}.out"
     ready_file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "standalone", "up", "--home", str(home), "--ready-file", str(ready_file)]
     for option in ("--gateway-port", "--api-port"):
         command += [] if option in arguments else [option, "0"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("IAS_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("IAS_")}
     with log.open("wb") as out:
         process = subprocess.Popen(
             [*command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
-            env=environment,
+            env={**inherited, **(environment or {})},
             preexec_fn=_die_with_us,  # noqa: PLW1509  # one system call, no lock
         )
     return Stack(home, ready_file, log, process)
 
 
-def start_stack(tmp_home: Path, *arguments: str) -> Stack:
+def start_stack(tmp_home: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Stack:
     """Start `ias up` in `<tmp_home>/home` and return when it is ready; fail with its output when it is not in time."""
-    stack = launch(tmp_home / "home", *arguments)
+    stack = launch(tmp_home / "home", *arguments, environment=environment)
     try:
         end = time.monotonic() + START_S
         while not stack.ready_file.exists():
@@ -108,9 +108,9 @@ def start_stack(tmp_home: Path, *arguments: str) -> Stack:
 
 
 @contextmanager
-def running_stack(tmp_home: Path, *arguments: str) -> Iterator[Stack]:
+def running_stack(tmp_home: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """Start a stack and stop it whatever happens."""
-    stack = start_stack(tmp_home, *arguments)
+    stack = start_stack(tmp_home, *arguments, environment=environment)
     try:
         yield stack
     finally:
