@@ -12,25 +12,9 @@ import h2.events
 from h2.settings import SettingCodes, Settings
 
 from ias.transport import Server
+from tests.support.http2 import CONTINUATION, END_HEADERS, GOAWAY, HEADERS, frame, framed, request_fields
 
 _DEADLINE_S = 60
-_HEADERS, _CONTINUATION, _END_HEADERS = 1, 9, 4
-
-
-def framed(message: bytes) -> bytes:
-    """A message as gRPC puts it into DATA."""
-    return b"\0" + len(message).to_bytes(4, "big") + message
-
-
-def raw_frame(kind: int, flags: int, stream_id: int, payload: bytes) -> bytes:
-    """Any frame, allowed or not."""
-    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream_id.to_bytes(4, "big") + payload
-
-
-def request_fields(path: str, content_type: str = "application/grpc") -> list[tuple[str, str]]:
-    """The headers of a call."""
-    fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "test")]
-    return [*fields, ("te", "trailers"), ("content-type", content_type)]
 
 
 @dataclass
@@ -72,6 +56,7 @@ class Peer:
         self.answers: defaultdict[int, Answer] = defaultdict(Answer)
         self.events: list[h2.events.Event] = []
         self.goaway: int | None = None
+        self._unread = b""
         self.h2.initiate_connection()
         self.flush()
 
@@ -148,9 +133,9 @@ class Peer:
         head = self.h2.data_to_send(9)
         stream_id, block = int.from_bytes(head[5:], "big"), self.h2.data_to_send(int.from_bytes(head[:3], "big"))
         for number, size in enumerate(sizes):
-            self.say(raw_frame(_CONTINUATION if number else _HEADERS, 0, stream_id, block[:size]))
+            self.say(frame(CONTINUATION if number else HEADERS, 0, stream_id, block[:size]))
             block = block[size:]
-        self.say(raw_frame(_CONTINUATION, _END_HEADERS, stream_id, block))
+        self.say(frame(CONTINUATION, END_HEADERS, stream_id, block))
 
     async def until(self, probe: Callable[[], object]) -> None:
         """Read until `probe` is true."""
@@ -170,16 +155,25 @@ class Peer:
         data = await self._reader.read(1 << 16)
         if not data:
             raise ConnectionError(f"the server closed the connection (GOAWAY {self.goaway})")
-        events: Sequence[h2.events.Event] = self.h2.receive_data(data)
+        events: Sequence[h2.events.Event] = self.h2.receive_data(self._but_goaway(data))
         for event in events:
             self.events.append(event)
             self._note(event)
         self.flush()
 
+    def _but_goaway(self, data: bytes) -> bytes:
+        """Whole frames without GOAWAY: behind one `h2` takes nothing more, though open streams go on (RFC 9113 §6.8)."""
+        self._unread += data
+        others = b""
+        while len(self._unread) >= 9 and len(self._unread) >= (end := 9 + int.from_bytes(self._unread[:3], "big")):
+            whole, self._unread = self._unread[:end], self._unread[end:]
+            if whole[3] == GOAWAY:
+                self.goaway = int.from_bytes(whole[13:17], "big")
+            else:
+                others += whole
+        return others
+
     def _note(self, event: h2.events.Event) -> None:
-        if isinstance(event, h2.events.ConnectionTerminated):
-            self.goaway = event.error_code
-            return
         answer = self.answers[getattr(event, "stream_id", None) or 0]
         if isinstance(event, h2.events.ResponseReceived):
             answer.headers = dict(event.headers)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from ias.transport import Call, UnaryMethod
-from tests.conformance.h2_peer import Peer, framed, peer
+from tests.conformance.h2_peer import Peer, peer
 from tests.conformance.serving import STREAM, UNARY, Machines, Serving, until
+from tests.support.http2 import framed
 
 KIB, MIB = 1024, 1024 * 1024
 DEFAULT_WINDOW = 65_535

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import pytest
 
 from ias.transport import Call, Status, UnaryMethod
-from tests.conformance.h2_peer import connect, framed, peer, raw_frame, request_fields
+from tests.conformance.h2_peer import connect, peer
 from tests.conformance.serving import STREAM, UNARY, Machine, Machines, Serving, until
+from tests.support.http2 import PING, PRIORITY, frame, framed, request_fields
 
 pytestmark = pytest.mark.usefixtures("logged")
-PRIORITY, PING = 2, 6
 
 
 async def test_a_unary_answer_is_headers_data_trailers(serving: Serving) -> None:
@@ -76,9 +76,9 @@ async def test_frames_that_mean_nothing_here_are_ignored(serving: Serving) -> No
     server = await serving.start()
     async with peer(server) as client:
         stream = client.open(UNARY)
-        client.say(raw_frame(PRIORITY, 0, stream, bytes(5)))
-        client.say(raw_frame(0xBB, 0xFF, stream, b"?"))
-        client.say(raw_frame(0xBB, 0, 0, b"?" * 100))
+        client.say(frame(PRIORITY, 0, stream, bytes(5)))
+        client.say(frame(0xBB, 0xFF, stream, b"?"))
+        client.say(frame(0xBB, 0, 0, b"?" * 100))
         await client.send(stream, framed(b"ping"), end=True)
         assert (await client.answer(stream)).messages() == [b"ping"]
 
@@ -201,7 +201,7 @@ async def test_what_breaks_the_protocol_ends_that_connection_alone(serving: Serv
     server = await serving.start()
     async with peer(server) as good, peer(server) as bad:
         await bad.ping()
-        bad.say(raw_frame(PING, 0, 0, b"short"))
+        bad.say(frame(PING, 0, 0, b"short"))
         with pytest.raises(ConnectionError):
             await bad.until(lambda: False)
         # grpcio closes without a word.
