@@ -130,6 +130,13 @@ class Connection:
             self._exchange.fail(stream, status, reason)
         self._fail(ErrorCode.NO_ERROR, reason)
 
+    def lost(self) -> list[Event]:
+        """The peer is gone without a word: return what that ends."""
+        if not self._is_over:
+            self._abort_all("lost")
+            self._is_over = True
+        return self.take_events()
+
     def hold_messages(self) -> None:
         """The socket takes no more: let messages wait with their streams, where they count as unsent."""
         self._sender.is_held = True
@@ -184,13 +191,16 @@ class Connection:
 
     def _fail(self, code: ErrorCode, reason: str) -> None:
         """End the connection: every stream is lost."""
-        for stream in list(self._live.values()):
-            self._exchange.abort(stream, code.name.lower())
-            self._exchange.close(stream, State.RESET_BY_US)
+        self._abort_all(code.name.lower())
         self._sender.out.append(frames.go_away(self._exchange.streams.last_id, code, reason.encode()))
         self._exchange.events.append(ConnectionClosing(code, reason))
         self._is_over = True
         self._rest = b""
+
+    def _abort_all(self, reason: str) -> None:
+        for stream in list(self._live.values()):
+            self._exchange.abort(stream, reason)
+            self._exchange.close(stream, State.RESET_BY_US)
 
     # --- frames ---
 
