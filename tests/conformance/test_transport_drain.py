@@ -128,6 +128,8 @@ async def test_a_drain_tells_the_peer_and_finishes_what_it_began(serving: Servin
         await client.send(stream, framed(b"two"), end=True)
         assert (await client.answer(unary)).messages() == [b"done"]
         assert (await client.answer(stream)).messages() == [b"one", b"two"]
+        with pytest.raises(ConnectionError):  # the server closes when nothing runs any more
+            await client.until(lambda: False)
         assert client.goaway == 0
-        await asyncio.wait_for(draining, 60)
+    await asyncio.wait_for(draining, 60)
     assert machines.ends() == [["end"]]
