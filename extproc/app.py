@@ -15,7 +15,7 @@ from extproc.settings import ExtprocSettings
 from extproc.spool_files import SegmentRules, SpoolFiles
 from extproc.ticks import ticks
 from ias import logs, telemetry
-from ias.transport import ListenOptions, new_server
+from ias.transport import new_server
 from ratelimit.ports import StoreUnavailable
 from ratelimit.store_valkey import connect
 
@@ -46,7 +46,7 @@ async def _serve(settings: ExtprocSettings, spool: SpoolFiles, claims: ClaimQueu
     rules = Rules(settings.keys(), settings.event_limit_bytes, settings.buffered_json_bytes)
     service = ProcessService(rules, spool, claims, _now_ms)
     name = protos.PROCESS.removeprefix("/").partition("/")[0]
-    server = new_server([service.method()], ListenOptions(settings.listen, services=(name,)), settings.transport)
+    server = new_server([service.method()], settings.listen_options(name), settings.transport)
     await server.start()
     metrics_port = telemetry.expose(settings.metrics_address)
     log.info("extproc started", address=server.address, spool=str(settings.spool_dir), recovered=spool.recovered, metrics_port=metrics_port)

@@ -10,7 +10,8 @@ MIB = 1024 * 1024
 class Limits:
     """What one connection, or one server, may cost. Rates are counted over whole seconds."""
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 -- read by pydantic when a setting is of this type
+    # Read by pydantic when a setting is of this type: unknown names are refused, docs/settings.md shows the texts.
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}  # noqa: RUF012
 
     max_connections: int = 1_024
     """Connections at once; one more is closed at once."""
@@ -34,7 +35,9 @@ class Limits:
     """Streams that a peer resets, or makes us reset, in one second (CVE-2023-44487, CVE-2025-8671); twice what all streams of a full
     connection make when their clients leave at once, since whoever could exceed it would end everybody's calls."""
     max_pings_per_s: int = 1_000
+    """PING frames; each costs an answer."""
     max_settings_per_s: int = 100
+    """SETTINGS frames; each costs an answer."""
     max_empty_frames_per_s: int = 1_000
     """Frames that bring nothing: DATA without data or end, PRIORITY, unknown types."""
     max_continuations: int = 16

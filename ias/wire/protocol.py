@@ -148,10 +148,13 @@ class WireProtocol(asyncio.Protocol):
 
     def _leave(self) -> None:
         self._leaves_at = self._loop.time() + _LINGER_S
-        if self._transport.can_write_eof() and not self._transport.is_closing():
-            self._transport.write_eof()
-        else:
+        if not self._transport.can_write_eof() or self._transport.is_closing():
             self._transport.close()
+            return
+        try:
+            self._transport.write_eof()
+        except OSError:  # the peer has gone, which we have not been told yet
+            self._transport.abort()
 
     def _dispatch(self, events: list[Event]) -> None:
         streams, counts = self._outlet.streams, self._counts

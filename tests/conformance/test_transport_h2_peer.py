@@ -6,7 +6,7 @@ import pytest
 
 from ias.transport import Call, Status, UnaryMethod
 from tests.conformance.h2_peer import connect, peer
-from tests.conformance.serving import STREAM, UNARY, Machine, Machines, Serving, until
+from tests.conformance.serving import STREAM, UNARY, Logged, Machine, Machines, Serving, until
 from tests.support.http2 import PING, PRIORITY, frame, framed, request_fields
 
 pytestmark = pytest.mark.usefixtures("logged")
@@ -197,7 +197,8 @@ async def test_a_call_in_an_unknown_encoding_is_refused(serving: Serving) -> Non
         assert (await client.unary(UNARY, b"ping", ("grpc-encoding", "identity"))).messages() == [b"ping"]
 
 
-async def test_what_breaks_the_protocol_ends_that_connection_alone(serving: Serving) -> None:
+async def test_what_breaks_the_protocol_ends_that_connection_alone(serving: Serving, logged: Logged) -> None:
+    logged.expected.add("connection closed for an error of its peer")
     server = await serving.start()
     async with peer(server) as good, peer(server) as bad:
         await bad.ping()
@@ -212,7 +213,8 @@ async def test_what_breaks_the_protocol_ends_that_connection_alone(serving: Serv
 @pytest.mark.parametrize(
     "words", [b"", b"PRI * HTT", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", bytes(range(256)) * 40], ids=["none", "half", "HTTP/1", "noise"]
 )
-async def test_who_does_not_speak_http2_harms_nobody(serving: Serving, words: bytes) -> None:
+async def test_who_does_not_speak_http2_harms_nobody(serving: Serving, logged: Logged, words: bytes) -> None:
+    logged.expected.add("connection closed for an error of its peer")
     server = await serving.start()
     _, stranger = await connect(server)
     stranger.write(words)
