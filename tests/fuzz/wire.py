@@ -1,11 +1,10 @@
-"""Coverage-guided fuzzing of `ias/wire`: `make fuzz-wire SECONDS=60`, `make fuzz-wire-long`. Needs atheris (Linux, CPython 3.11 to 3.13).
+"""What fuzzing does with `ias/wire` (`make fuzz-wire`).
 
 An input is a small program: what the peer says, in frames that are whole or in raw bytes, cut into reads, with commands of the server
 and time between them. `play` runs one and raises if a promise of the connection is broken. What atheris finds is written into
 `corpus/wire/`; `tests/property/test_wire_soup.py` replays that folder on every run.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,17 +89,3 @@ def seeds() -> Iterator[bytes]:
     for encoded in BLOCKS[:2]:
         half = len(encoded) // 2
         yield greeted + bytes((_FRAME, 1, half, 1, 0)) + encoded[:half] + bytes((_FRAME, 1, len(encoded) - half, 9, 4)) + encoded[half:]
-
-
-def main() -> None:
-    import atheris
-
-    for number, seed in enumerate(seeds()):
-        (Path(sys.argv[-1]) / f"seed-{number}").write_bytes(seed)
-    atheris.instrument_all()
-    atheris.Setup(sys.argv, play)
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
