@@ -6,7 +6,7 @@ import pytest
 
 from ias.transport import Call, Status, UnaryMethod
 from tests.conformance.h2_peer import connect, peer
-from tests.conformance.serving import STREAM, UNARY, Logged, Machine, Machines, Serving, until
+from tests.conformance.serving import STREAM, UNARY, Logged, Machine, Machines, Serving, echo, until
 from tests.support.http2 import PING, PRIORITY, frame, framed, request_fields
 
 pytestmark = pytest.mark.usefixtures("logged")
@@ -116,7 +116,7 @@ async def test_a_reset_is_an_abort_at_every_point(serving: Serving, machines: Ma
     def answer(_: Machine, message: bytes) -> Sequence[bytes]:
         return [message] * (100 if point == "with replies unread" else 0)
 
-    server = await serving.start(machines.method(answer=answer), UnaryMethod(UNARY, lambda calls: [call.reply(b"") for call in calls] and None))
+    server = await serving.start(machines.method(answer=answer), UnaryMethod(UNARY, echo))
     async with peer(server, window=1000) as client:
         client.gives_room = False
         stream = client.open(STREAM)
