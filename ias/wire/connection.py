@@ -224,15 +224,13 @@ class Connection:
             after = start + length
             if after > end:
                 break
-            # The two common shapes first: the general way would do the same in more steps.
-            if kind == frames.HEADERS and flags == frames.END_HEADERS and (call_end := receiver.take_call(data, start, length, stream_id)):
-                position = call_end
-                continue
-            if kind == frames.DATA and length >= PREFIX_BYTES and receiver.take_message(data, start, length, flags, stream_id):
-                position = after
-                continue
             try:
-                receiver.frame(kind, flags, stream_id & frames.STREAM_MASK, data[start:after])
+                # The two common shapes first: the general way would do the same in more steps.
+                if kind == frames.HEADERS and flags == frames.END_HEADERS and (call_end := receiver.take_call(data, start, length, stream_id)):
+                    position = call_end
+                    continue
+                if kind != frames.DATA or length < PREFIX_BYTES or not receiver.take_message(data, start, length, flags, stream_id):
+                    receiver.frame(kind, flags, stream_id & frames.STREAM_MASK, data[start:after])
             except StreamFault as fault:
                 self._control.count_reset()
                 self._exchange.reset(stream_id & frames.STREAM_MASK, fault.code)

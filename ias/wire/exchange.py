@@ -74,10 +74,10 @@ class Exchange:
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """Reset a stream for an error of its peer, or refuse to open it."""
         self.sender.out.append(frames.reset(stream_id, code))
-        self.events.append(StreamRefused(stream_id, code.name.lower()))
         stream = self.streams.live.get(stream_id)
         if stream is None:
             self.streams.close(stream_id, State.RESET_BY_US)
         else:
             self.abort(stream, code.name.lower())
             self.close(stream, State.RESET_BY_US)
+        self.events.append(StreamRefused(stream_id, code.name.lower()))
