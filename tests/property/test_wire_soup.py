@@ -70,7 +70,7 @@ def soups(draw: st.DrawFn) -> list[Step]:
     """Mostly what makes sense, so that what does not comes in the middle of something."""
     steps: list[Step] = []
     opened = 0
-    for _ in range(draw(st.integers(0, 50))):
+    for _ in range(draw(st.integers(0, 25))):
         choice = draw(st.integers(0, 19))
         if choice == 0:
             steps.append(draw(WILD))
