@@ -59,6 +59,18 @@ class RecordingExtproc(Extproc):
         return StreamMethod(plain.path, open_stream)
 
 
+class HoldingExtauth(Extauth):
+    """Keeps the calls that it got."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+
+    def _handle(self, calls: Sequence[Call]) -> None:
+        self.calls.extend(calls)
+        super()._handle(calls)
+
+
 @dataclass
 class Replacing(StreamMachine):
     """Answers a request body with another one."""
@@ -92,7 +104,7 @@ class Site:
 
     transport: str
     home: Path
-    extauth: Extauth
+    extauth: HoldingExtauth
     extproc: RecordingExtproc
     engine: Engine
     servers: dict[str, Server] = field(default_factory=dict)
@@ -166,7 +178,7 @@ async def site(transport: str, short_path: Path, logged: Logged) -> AsyncIterato
     template = template_path().read_text().replace("$service_clusters", json.dumps(clusters))
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(Engine().serve())
-        site = Site(transport, short_path, Extauth(), RecordingExtproc(), engine)
+        site = Site(transport, short_path, HoldingExtauth(), RecordingExtproc(), engine)
         for name in ("extauth", "extproc"):
             await site.serve(name)
         site.envoy = await stack.enter_async_context(run_envoy(short_path, params, template))
@@ -206,18 +218,14 @@ async def test_a_client_that_leaves_ends_the_stream(site: Site) -> None:
 
 
 async def test_a_client_that_leaves_cancels_its_call(site: Site) -> None:
-    waiting: list[Call] = []
     site.extauth.answers = False
-    hear = site.extauth._handle
-    site.extauth._handle = lambda calls: (waiting.extend(calls), hear(calls))[1]  # type: ignore[method-assign]
-    await site.restart("extauth")
     asking = asyncio.create_task(site.chat())
-    await until(lambda: waiting, 30)
+    await until(lambda: site.extauth.calls, 30)
     asking.cancel()
     async with asyncio.timeout(30):
         while await site.active("extauth"):  # noqa: ASYNC110 -- another process's counter
             await asyncio.sleep(0.01)
-    waiting[0].reply(b"nobody listens")
+    site.extauth.calls[0].reply(b"nobody listens")
     site.extauth.answers = True
     assert (await site.chat()).status_code == 200
 
