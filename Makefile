@@ -77,6 +77,24 @@ protos: $(VENV)/dev.stamp ## Regenerate the code beside protos/*.proto
 bench-%: $(VENV)/dev.stamp ## Run benchmarks/<name>.py: pairs in one run, ends with a RESULT line
 	@$(BIN)/python -m benchmarks.$(subst -,_,$*)
 
+.PHONY: soak-wire
+soak-wire: $(VENV)/dev.stamp ## Ten minutes of half load on the wire (MINUTES=n): memory, descriptors, errors
+	@$(BIN)/python -m benchmarks.soak_wire
+
+.PHONY: h2spec
+h2spec: $(VENV)/dev.stamp ## HTTP/2 conformance cases of h2spec against the wire (needs Go)
+	@$(BIN)/python -m tools.h2spec
+
+$(VENV)/fuzz.stamp: requirements/fuzz.txt $(VENV)/dev.stamp
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install -q --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+.PHONY: fuzz-wire fuzz-wire-long
+fuzz-wire: $(VENV)/fuzz.stamp ## Coverage-guided fuzzing of the wire for SECONDS=60
+	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),60)
+fuzz-wire-long: $(VENV)/fuzz.stamp ## The same for an hour
+	@$(BIN)/python -m tests.fuzz 3600
+
 .PHONY: docs
 docs: $(VENV)/dev.stamp ## Regenerate docs/settings.md from the settings classes
 	$(BIN)/python tools/settings_doc.py

@@ -21,7 +21,7 @@ from extauth.snapshot import Snapshot
 from extauth.store_postgres import PostgresGatewayReader
 from extauth.watcher import ChangeWatcher
 from ias import logs, telemetry
-from ias.transport import ListenOptions, UnaryMethod, new_server
+from ias.transport import UnaryMethod, new_server
 from protos import CHECK
 from ratelimit import store_valkey
 
@@ -64,7 +64,7 @@ async def _serve(settings: ExtauthSettings, reader: PostgresGatewayReader, admis
     lookup = CredentialLookup(reader, snapshot, settings.database_timeout_ms / 1000)
     policy = Policy(settings.pepper_bytes(), settings.context_keys(), settings.max_body_bytes, settings.default_output_cap, settings.top_up_tokens)
     service = CheckService(snapshot, lookup, admissions, LearnedValues(settings.max_learned_values), policy)
-    options = ListenOptions(settings.listen, max_message_bytes=settings.max_body_bytes + _PROTOBUF_ROOM, services=(_SERVICE,))
+    options = settings.listen_options(_SERVICE, settings.max_body_bytes + _PROTOBUF_ROOM)
     server = new_server([UnaryMethod(CHECK, service.handle)], options, settings.transport)
     await server.start()
     log.info("serving", address=server.address)

@@ -1,24 +1,21 @@
 """Settings of extauth."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, SecretStr, model_validator
 
 from ias.context import SigningKeys
-from ias.settings import Settings
+from ias.transport_settings import TransportSettings
 
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 _MIN_SECRET_BYTES = 32
 
 
-class ExtauthSettings(Settings):
+class ExtauthSettings(TransportSettings):
     """Environment of `python -m extauth`."""
 
     listen: str = "127.0.0.1:9001"
     """Where Envoy reaches us: `unix:/path` or `host:port`."""
-
-    transport: Literal["grpcio"] = "grpcio"
-    """The gRPC transport."""
 
     database_url: SecretStr
     """PostgreSQL, `postgresql://user:password@host/database`; a folder with a Unix socket goes into `?host=/folder`. Read-only."""

@@ -19,7 +19,7 @@ from extproc.store_loop import StoreLoop
 from extproc.watchdog import Watchdog
 from ias import logs, telemetry
 from ias.kafka import Publisher
-from ias.transport import ListenOptions, new_server
+from ias.transport import new_server
 from ias.usage_event import TOPIC
 from ratelimit.ports import AdmissionStore, StoreUnavailable
 from ratelimit.store_valkey import connect
@@ -56,7 +56,7 @@ async def _serve(settings: ExtprocSettings, spool: SpoolFiles, store: AdmissionS
     rules = Rules(settings.keys(), settings.event_limit_bytes, settings.buffered_json_bytes)
     service = ProcessService(rules, spool, heartbeats, _now_ms, settings.top_up_patience_ms / 1000)
     name = protos.PROCESS.removeprefix("/").partition("/")[0]
-    server = new_server([service.method()], ListenOptions(settings.listen, services=(name,)), settings.transport)
+    server = new_server([service.method()], settings.listen_options(name), settings.transport)
     await server.start()
     metrics_port = telemetry.expose(settings.metrics_address)
     telemetry.OWED.set_function(lambda: len(spool.owed))

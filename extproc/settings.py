@@ -1,22 +1,20 @@
 """Settings of extproc."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from ias.context import SigningKeys
 from ias.kafka import KafkaSettings
+from ias.transport_settings import TransportSettings
 
 
-class ExtprocSettings(KafkaSettings):
+class ExtprocSettings(KafkaSettings, TransportSettings):
     """The environment of `python -m extproc`."""
 
     listen: str = "127.0.0.1:9002"
     """Where Envoy reaches us: `unix:/path` or `host:port`."""
-
-    transport: Literal["grpcio"] = "grpcio"
-    """The gRPC server in use."""
 
     spool_dir: Path
     """Directory of this process's spool, on a local disk; made if it is missing. Each process needs its own."""

@@ -87,6 +87,16 @@ RECONCILE_ALARM = Gauge(
 )
 RECONCILE_FAILURES = Counter("ias_reconcile_failures_total", "Looks at an engine's counters that failed.", registry=REGISTRY)
 GATEWAY_SYNC = Counter("ias_gateway_syncs_total", "Attempts to bring the gateway to the desired state, by result.", ["result"], registry=REGISTRY)
+TRANSPORT_CONNECTIONS = Gauge("ias_transport_connections", "Open connections of the gRPC server.", registry=REGISTRY)
+TRANSPORT_STREAMS_OPEN = Gauge("ias_transport_streams_open", "Calls and streams of the gRPC server that have not ended.", registry=REGISTRY)
+TRANSPORT_STREAMS = Counter(
+    "ias_transport_streams_total", "Calls and streams that were opened, by shape (unary, stream).", ["shape"], registry=REGISTRY
+)
+TRANSPORT_MESSAGES = Counter("ias_transport_messages_total", "gRPC messages, by direction (received, sent).", ["direction"], registry=REGISTRY)
+TRANSPORT_BYTES = Counter("ias_transport_bytes_total", "Bytes on connections of the gRPC server, by direction.", ["direction"], registry=REGISTRY)
+TRANSPORT_ERRORS = Counter(
+    "ias_transport_errors_total", "Streams and connections that ended for what their peer did, by kind of the error.", ["kind"], registry=REGISTRY
+)
 
 
 def expose(address: str) -> int | None:

@@ -2,17 +2,20 @@
 
 Two handler shapes, both synchronous and bytes in, bytes out:
 
-* a unary batch gets all calls that one turn of the loop brought, and answers each at once or later;
+* a unary batch gets all calls that came together, and answers each at once or later;
 * a stream machine gets one message at a time and returns the messages to send.
 
 The loop is never blocked: what must wait is started as a task, and `Call.reply` or `Stream.send` is called when it is done.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
+
+from ias.wire.limits import Limits
 
 
 class Status(IntEnum):
@@ -20,10 +23,24 @@ class Status(IntEnum):
 
     OK = 0
     INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
     NOT_FOUND = 5
+    RESOURCE_EXHAUSTED = 8
     UNIMPLEMENTED = 12
     INTERNAL = 13
     UNAVAILABLE = 14
+
+
+Metadata = Sequence[tuple[str, str]]
+"""Custom metadata (https://grpc.io/docs/guides/metadata/) in its order; binary entries (`-bin`) are left out."""
+_OF_THE_TRANSPORT = frozenset(("te", "content-type", "content-length", "user-agent"))
+
+
+def custom_metadata(fields: Iterable[tuple[str, str]]) -> Metadata:
+    """What of the header fields of a call is metadata."""
+    return tuple(
+        (name, value) for name, value in fields if not (name.startswith((":", "grpc-")) or name.endswith("-bin") or name in _OF_THE_TRANSPORT)
+    )
 
 
 class Call(Protocol):
@@ -32,6 +49,14 @@ class Call(Protocol):
     @property
     def message(self) -> bytes:
         """The request message."""
+
+    @property
+    def deadline(self) -> float | None:
+        """Time of the loop (`loop.time()`) at which the peer gives up; None: never."""
+
+    @property
+    def metadata(self) -> "Metadata":
+        """What the peer sent beside the message."""
 
     def reply(self, message: bytes) -> None:
         """Answer with a message and status OK."""
@@ -43,8 +68,20 @@ class Call(Protocol):
 class Stream(Protocol):
     """The sending side of one bidirectional stream; calls after the end are ignored."""
 
+    @property
+    def deadline(self) -> float | None:
+        """Time of the loop (`loop.time()`) at which the peer gives up; None: never."""
+
+    @property
+    def metadata(self) -> "Metadata":
+        """What the peer sent at the beginning."""
+
     def send(self, messages: Sequence[bytes]) -> None:
-        """Send messages that no incoming message waits for."""
+        """Send messages that no incoming message waits for.
+
+        A peer that does not read is not read from either. If messages are sent to it all the same, the stream ends at a
+        limit: RESOURCE_EXHAUSTED, and `on_abort`.
+        """
 
     def end(self, status: Status = Status.OK, reason: str = "") -> None:
         """End the stream after what was sent."""
@@ -87,17 +124,25 @@ Method = UnaryMethod | StreamMethod
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files of a server. With `client_ca` only clients with a certificate of that authority are let in."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ListenOptions:
     """What a server listens on and the limits that it keeps."""
 
     address: str
     """`unix:/path` or `host:port`; port 0 takes any free one."""
-    max_message_bytes: int = 16 * 1024 * 1024
-    """Larger messages are refused; above the largest body that Envoy buffers."""
-    max_streams: int = 10_000
-    """Streams at once on one connection; Envoy holds one for each live request."""
-    services: tuple[str, ...] = field(default=())
+    limits: Limits = field(default_factory=Limits)
+    """grpcio keeps `max_message_bytes` and `max_streams`, and has its own ways for the rest."""
+    services: tuple[str, ...] = ()
     """Names that `grpc.health.v1` answers SERVING for, beside the empty one."""
+    tls: Tls | None = None
 
 
 class Server(Protocol):
@@ -113,11 +158,18 @@ class Server(Protocol):
         """Accept nothing new, let what runs finish for at most `grace_s` seconds, then close."""
 
 
-def new_server(methods: Sequence[Method], options: ListenOptions, transport: str = "grpcio") -> Server:
+TransportName = Literal["wire", "grpcio"]
+
+
+def new_server(methods: Sequence[Method], options: ListenOptions, transport: str = "wire") -> Server:
     """Make a server on the chosen transport; must be called on a running loop."""
     asyncio.get_running_loop()
+    if transport == "wire":
+        from ias.wire.server import WireServer
+
+        return WireServer(methods, options)
     if transport == "grpcio":
         from ias.transport_grpcio import GrpcioServer
 
         return GrpcioServer(methods, options)
-    raise ValueError(f"unknown transport '{transport}': use 'grpcio'")
+    raise ValueError(f"unknown transport '{transport}': use 'wire' or 'grpcio'")

@@ -12,7 +12,19 @@ import grpc
 from ias import logs
 from ias.health import Health
 from ias.listen import free_unix_path
-from ias.transport import Call, ListenOptions, Method, OpenStream, Status, StreamMachine, UnaryBatch, UnaryMethod
+from ias.transport import (
+    Call,
+    ListenOptions,
+    Metadata,
+    Method,
+    OpenStream,
+    Status,
+    StreamMachine,
+    Tls,
+    UnaryBatch,
+    UnaryMethod,
+    custom_metadata,
+)
 
 log = logs.get(__name__)
 
@@ -32,11 +44,12 @@ class GrpcioServer:
     def __init__(self, methods: Sequence[Method], options: ListenOptions) -> None:
         self.address = options.address
         self._health = Health(options.services)
+        self._tls = _credentials(options.tls) if options.tls else None
         self._server = grpc.aio.server(
             options=[
-                ("grpc.max_receive_message_length", options.max_message_bytes),
-                ("grpc.max_send_message_length", options.max_message_bytes),
-                ("grpc.max_concurrent_streams", options.max_streams),
+                ("grpc.max_receive_message_length", options.limits.max_message_bytes),
+                ("grpc.max_send_message_length", options.limits.max_message_bytes),
+                ("grpc.max_concurrent_streams", options.limits.max_streams),
                 ("grpc.so_reuseport", 0),
             ]
         )
@@ -53,7 +66,7 @@ class GrpcioServer:
         if self.address.startswith("unix:"):
             free_unix_path(self.address)
         try:
-            port = self._server.add_insecure_port(self.address)
+            port = self._server.add_secure_port(self.address, self._tls) if self._tls else self._server.add_insecure_port(self.address)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self.address}") from error
         if not self.address.startswith("unix:"):
@@ -77,11 +90,20 @@ class _Failure:
 class _UnaryCall:
     """A call whose answer is a future that the RPC's coroutine awaits; it is done already when the peer has gone."""
 
-    __slots__ = ("_answer", "message")
+    __slots__ = ("_answer", "_context", "message")
 
-    def __init__(self, message: bytes, answer: "asyncio.Future[bytes | _Failure]") -> None:
+    def __init__(self, message: bytes, context: _Context, answer: "asyncio.Future[bytes | _Failure]") -> None:
         self.message = message
+        self._context = context
         self._answer = answer
+
+    @property
+    def deadline(self) -> float | None:
+        return _deadline(self._context)
+
+    @property
+    def metadata(self) -> Metadata:
+        return custom_metadata(self._context.invocation_metadata())
 
     def reply(self, message: bytes) -> None:
         if not self._answer.done():
@@ -104,7 +126,7 @@ class _Batcher:
         answer: asyncio.Future[bytes | _Failure] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._flush)
-        self._waiting.append(_UnaryCall(message, answer))
+        self._waiting.append(_UnaryCall(message, context, answer))
         result = await answer
         if isinstance(result, _Failure):
             await _abort(context, result.status, result.reason)
@@ -145,6 +167,14 @@ class _StreamRpc:
         self._ended = False
         self._told = False
         self._failure: tuple[Status, str] | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        return _deadline(self._context)
+
+    @property
+    def metadata(self) -> Metadata:
+        return custom_metadata(self._context.invocation_metadata())
 
     def send(self, messages: Sequence[bytes]) -> None:
         if not self._ended:
@@ -239,6 +269,19 @@ class _StreamRpc:
     def _queue(self, messages: Sequence[bytes]) -> None:
         self._unsent.extend(messages)
         self._work.set()
+
+
+def _deadline(context: _Context) -> float | None:
+    remaining: float | None = context.time_remaining()
+    return None if remaining is None else asyncio.get_running_loop().time() + remaining
+
+
+def _credentials(tls: Tls) -> Any:
+    return grpc.ssl_server_credentials(
+        [(tls.key.read_bytes(), tls.certificate.read_bytes())],
+        root_certificates=tls.client_ca.read_bytes() if tls.client_ca else None,
+        require_client_auth=tls.client_ca is not None,
+    )
 
 
 async def _abort(context: _Context, status: Status, reason: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from standalone import user_namespace
 
 _PR_SET_PDEATHSIG = 1
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "VIRTUAL_ENV", "PYTHONPATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "IAS_TRANSPORT")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 

@@ -7,4 +7,5 @@ mkdir -p requirements
 echo 'uv==0.13.8' | "${compile[@]}" - -o requirements/uv.txt
 "${compile[@]}" pyproject.toml --extra standalone --group demo --group build -o requirements/demo.txt
 "${compile[@]}" pyproject.toml --extra standalone --group demo --group build --group test --group lint -c requirements/demo.txt -o requirements/dev.txt
+"${compile[@]}" --group fuzz -o requirements/fuzz.txt
 wc -l requirements/*.txt

@@ -5,10 +5,11 @@ import pkgutil
 import sys
 from pathlib import Path
 
-from pydantic import SecretStr
+from pydantic import SecretStr, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from ias.settings import PREFIX, Settings
+from ias.wire.limits import Limits
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "settings.md"
@@ -18,6 +19,11 @@ _HEAD = """# Settings
 Every service reads its settings from environment variables once, when it starts. `--check-config` prints what is in effect, secrets masked,
 and `--help` what follows here. Any variable `X` may come from a file instead: `X_FILE=/path`; for secrets this is the better way.
 Maps and lists are JSON. This page is made by `make docs` from the classes in the code.
+"""
+_LIMITS_HEAD = """## Limits of the transport
+
+Names in the JSON object `IAS_TRANSPORT_LIMITS`, for each connection unless it says otherwise.
+extauth sets `max_message_bytes` by its own `IAS_MAX_BODY_BYTES`.
 """
 
 
@@ -40,7 +46,14 @@ def render() -> str:
         rows = [_row(name, field) for name, field in cls.model_fields.items()]
         head = f"## {cls.__module__.rpartition('.')[0]}: {cls.__name__}\n\n{' '.join((cls.__doc__ or '').split())}\n"
         sections.append("\n".join([head, "| variable | default | meaning |", "|---|---|---|", *rows, ""]))
-    return "\n".join(sections)
+    return "\n".join([*sections, _limits()])
+
+
+def _limits() -> str:
+    """The fields of `IAS_TRANSPORT_LIMITS`."""
+    fields = TypeAdapter(Limits).json_schema()["properties"]
+    rows = [f"| `{name}` | `{field['default']}` | {' '.join(field['description'].split())} |" for name, field in fields.items()]
+    return "\n".join([_LIMITS_HEAD, "| limit | default | meaning |", "|---|---|---|", *rows, ""])
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -54,6 +67,8 @@ def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if isinstance(default, SecretStr):
         default = ""  # a default is no secret, and none is worth showing
+    if isinstance(default, Limits):
+        return "below"
     return f"`{default}`" if default not in ("", None, (), {}, []) else "none"
 
 

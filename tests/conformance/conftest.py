@@ -3,12 +3,19 @@
 import itertools
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from tests.conformance.serving import TRANSPORTS, Logged, Machines, Serving
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], AbstractEventLoop]]:
+    """The loop that the services run on. Tests of other tiers run on Python's own."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import grpc
 from structlog.testing import capture_logs
 
 from ias.transport import Call, ListenOptions, Method, Server, Stream, StreamMethod, UnaryMethod, new_server
+from ias.wire.limits import Limits
 
-TRANSPORTS = ("grpcio",)
+TRANSPORTS = ("wire", "grpcio")
 UNARY, STREAM = "/ias.test.Echo/Unary", "/ias.test.Echo/Stream"
 
 
@@ -74,8 +75,10 @@ class Serving:
         self._servers: list[Server] = []
 
     async def start(self, *methods: Method, **options: Any) -> Server:
+        """Start a server; `options` are those of `ListenOptions`, or of its limits."""
         options.setdefault("address", self.new_address())
-        server = new_server(methods or (UnaryMethod(UNARY, echo),), ListenOptions(**options), self.transport)
+        limits = Limits(**{name: options.pop(name) for name in list(options) if name in Limits.__slots__})
+        server = new_server(methods or (UnaryMethod(UNARY, echo),), ListenOptions(limits=limits, **options), self.transport)
         await server.start()
         self._servers.append(server)
         return server

