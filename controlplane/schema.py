@@ -218,7 +218,6 @@ ledger = Table(
     metadata,
     Column("admitted_at", DateTime(timezone=True), primary_key=True),
     _id("event_id"),
-    _bigint("epoch"),
     _reference("org_id"),
     _reference("user_id"),
     _reference("key_id"),

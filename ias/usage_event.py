@@ -5,13 +5,12 @@ period, ledger partition and `ce_time` all come from it. Additive changes only: 
 and a new field has a default, so that versions before and after read each other (rolling upgrades).
 """
 
-import uuid
+import re
 from enum import StrEnum
 
 import msgspec
 
 from ias.endpoints import Endpoint
-from ias.ids import uuid7_ms
 
 TYPE = "ias.usage.request_recorded.v1"
 TOPIC = "ias.usage.v1"
@@ -45,7 +44,6 @@ class RequestRecorded(msgspec.Struct, frozen=True, kw_only=True):
     """One admitted request and what it used. `cached_input_tokens` and `reasoning_tokens` are subsets, not addends."""
 
     event_id: str
-    epoch: int = 0
     org_id: str
     user_id: str
     key_id: str
@@ -75,6 +73,7 @@ class RequestRecorded(msgspec.Struct, frozen=True, kw_only=True):
         return int(self.event_id[:8] + self.event_id[9:13], 16)
 
 
+_UUID7 = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(RequestRecorded)
 
@@ -87,5 +86,6 @@ def encode(event: RequestRecorded) -> bytes:
 def decode(data: bytes) -> RequestRecorded:
     """Read an event of any v1 writer; raise ValueError for anything else (msgspec's errors are ValueErrors)."""
     event = _decoder.decode(data)
-    uuid7_ms(uuid.UUID(event.event_id))
+    if not _UUID7.fullmatch(event.event_id):
+        raise ValueError("the event id is not a UUIDv7")
     return event

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 import sys
@@ -126,7 +127,13 @@ class Stack:
         return Service("REST API", program, readiness.answers(f"{self.ports.api.url}/readyz"), after=("setup",))
 
     def _worker(self) -> Service:
-        environment = {**self._database, **self._valkey_url, "IAS_SPOOL_DIRS": str(self.spool), "IAS_METRICS_ADDRESS": str(self.ports.worker_metrics)}
+        environment = {
+            **self._database,
+            **self._valkey_url,
+            **self._kafka,
+            "IAS_SPOOL_DIRS": str(self.spool),
+            "IAS_METRICS_ADDRESS": str(self.ports.worker_metrics),
+        }
         program = self._python("worker", "controlplane", "worker", environment=environment)
         return Service("Usage worker", program, readiness.accepts(str(self.ports.worker_metrics)), after=("setup",))
 
@@ -146,6 +153,7 @@ class Stack:
     def _extproc(self) -> Service:
         environment = {
             **self._valkey_url,
+            **self._kafka,
             **self._signing_keys,
             "IAS_LISTEN": self.extproc_address,
             "IAS_SPOOL_DIR": str(self.spool),
@@ -193,6 +201,11 @@ class Stack:
     @cached_property
     def _valkey_url(self) -> dict[str, str]:
         return {"IAS_VALKEY_URL_FILE": str(self._private("valkey_url", self.valkey.url))}
+
+    @cached_property
+    def _kafka(self) -> dict[str, str]:
+        """Our own `IAS_KAFKA_*`, as they are; without a broker events go from disk to disk."""
+        return {name: value for name, value in os.environ.items() if name.startswith("IAS_KAFKA_")}
 
     @cached_property
     def _peppers(self) -> Path:

@@ -118,7 +118,6 @@ def _row(event: RequestRecorded) -> tuple[object, ...]:
     return (
         instant(event.admitted_at_ms),
         event.event_id,
-        event.epoch,
         event.org_id,
         event.user_id,
         event.key_id,

@@ -10,7 +10,6 @@ from ias.usage_event import Outcome, RequestRecorded
 _COLUMNS = {
     "admitted_at": "timestamptz",
     "event_id": "uuid",
-    "epoch": "bigint",
     "org_id": "uuid",
     "user_id": "uuid",
     "key_id": "uuid",

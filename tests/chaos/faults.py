@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -50,34 +49,17 @@ def freeze(stack: Stack, process: str, seconds: float) -> Fault:
     return Fault(f"freeze {process} for {seconds:g} s", strike)
 
 
-class Schedule:
-    """Strikes faults one after the other, evenly spread over a time, on a thread of its own."""
+def strike_all(faults: Sequence[Fault], seconds: float) -> list[Struck]:
+    """Strike one after the other, evenly spread over a time.
 
-    def __init__(self, faults: Sequence[Fault], seconds: float) -> None:
-        self._faults = faults
-        self._seconds = seconds
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._failure: BaseException | None = None
-        self.struck: list[Struck] = []
-
-    def __enter__(self) -> "Schedule":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(self._seconds + 120)
-        if self._failure is not None:
-            raise self._failure
-
-    def _run(self) -> None:
-        began = time.monotonic()
-        pause = self._seconds / (len(self._faults) + 1)
-        try:
-            for number, fault in enumerate(self._faults, start=1):
-                time.sleep(max(0, began + number * pause - time.monotonic()))
-                at = time.monotonic() - began
-                fault.strike()
-                self.struck.append(Struck(fault.name, at, time.monotonic() - began))
-                print(f"  {at:5.1f} s  {fault.name}", flush=True)
-        except BaseException as failure:
-            self._failure = failure
+    On the main thread: what is started again here would die with the thread that started it (prctl(2)); so the load runs on another.
+    """
+    began, pause = time.monotonic(), seconds / (len(faults) + 1)
+    struck = []
+    for number, fault in enumerate(faults, start=1):
+        time.sleep(max(0, began + number * pause - time.monotonic()))
+        at = time.monotonic() - began
+        print(f"  {at:5.1f} s  {fault.name}", flush=True)
+        fault.strike()
+        struck.append(Struck(fault.name, at, time.monotonic() - began))
+    return struck

@@ -27,6 +27,11 @@ class Ground:
     engine: Simulator
     kafka: KafkaBroker | None
 
+    def keep_logs(self, folder: Path) -> None:
+        """Copy what `ias up` and its processes said."""
+        shutil.copytree(self.stack.home / "logs", folder, dirs_exist_ok=True)
+        shutil.copy(self.stack.log, folder / "up.log")
+
     @property
     def gateway(self) -> str:
         return self.world.gateway
@@ -61,7 +66,7 @@ def running(
 def running_broker(folder: Path) -> Iterator[KafkaBroker]:
     """A broker of its own, that may be killed and started again."""
     folder.mkdir()
-    broker = KafkaBroker(folder, kafka._jars())
+    broker = KafkaBroker(folder, kafka.jars())
     try:
         broker.start()
         yield broker

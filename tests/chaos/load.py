@@ -5,10 +5,11 @@ What a client saw is an `Outcome`. A client parses no JSON: it counts events and
 
 import asyncio
 import concurrent.futures
+import contextlib
 import json
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -129,6 +130,16 @@ async def run(gateway: str, wishes: Sequence[Wish], seconds: float, on_answer: C
         task.add_done_callback(lambda done: on_answer(done.result()))
         tasks.append(task)
     return list(await asyncio.gather(*tasks))
+
+
+@contextlib.contextmanager
+def beside(work: Coroutine[Any, Any, list[Outcome]]) -> Iterator[list[Outcome]]:
+    """Run a load on a thread of its own while the body runs; its outcomes are in the list when the body has ended and the load too."""
+    outcomes: list[Outcome] = []
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        running = thread.submit(asyncio.run, work)
+        yield outcomes
+        outcomes += running.result()
 
 
 async def in_turns(gateway: str, wishes: Sequence[Wish], at_once: int) -> list[Outcome]:

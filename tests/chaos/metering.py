@@ -5,18 +5,20 @@ killed or restarted. Afterwards admitted = events = ledger rows without duplicat
 """
 
 import argparse
-import asyncio
 import random
 import signal
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+
+import asyncpg
 
 from ias.usage_event import TOPIC
 from tests.chaos import accounting, faults, ground, load
 from tests.chaos.accounting import Admissions, Books
-from tests.chaos.faults import Fault, Schedule
+from tests.chaos.faults import Fault
 from tests.chaos.ground import Ground
 from tests.chaos.load import Outcome, Wish
 from tests.e2e.world import Tenant
@@ -83,7 +85,8 @@ def settled(service: Ground, tenants: list[Tenant], admitted: int) -> Books:
     while time.monotonic() < end:
         try:
             books = accounting.read_books(service.database_url, [tenant.org_id for tenant in tenants])
-        except OSError:
+        except (OSError, asyncpg.PostgresError):
+            time.sleep(0.5)
             continue
         if len(books.rows) >= admitted:
             break
@@ -126,6 +129,7 @@ def main() -> int:
     parser.add_argument("--streams", type=int, default=2_400)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--only", default="", help="only faults whose name has this in it")
+    parser.add_argument("--logs", type=Path, help="copy the logs of all processes there")
     parser.add_argument("--no-kafka", action="store_true", help="the worker reads the spool")
     arguments = parser.parse_args()
     with ground.running(with_kafka=not arguments.no_kafka) as service:
@@ -135,13 +139,15 @@ def main() -> int:
         print(f"{arguments.streams} requests in {arguments.seconds:g} s, {'with' if service.kafka else 'without'} Kafka", flush=True)
         wanted = wishes(models, arguments.streams, random.Random(arguments.seed))
         chosen = [fault for fault in everything(service) if arguments.only in fault.name]
-        with Schedule(chosen, arguments.seconds):
-            outcomes = asyncio.run(load.run(service.gateway, wanted, arguments.seconds))
+        with load.beside(load.run(service.gateway, wanted, arguments.seconds)) as outcomes:
+            faults.strike_all(chosen, arguments.seconds)
         admitted = admissions.count
         books = settled(service, tenants, admitted)
         events = None
         if service.kafka:
             events = accounting.count_kafka_events(service.kafka.bootstrap, TOPIC, [tenant.org_id for tenant in tenants])
+        if arguments.logs:
+            service.keep_logs(arguments.logs)
         found = accounting.compare(books.rows, service.engine.entries())
     statuses = Counter((outcome.kind, outcome.status, outcome.ended) for outcome in outcomes)
     print(

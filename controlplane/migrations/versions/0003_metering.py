@@ -133,6 +133,7 @@ STATEMENTS = (
     *(f"CREATE INDEX {table}_period ON {table} (period_start)" for table in _ROLLUPS),
     *(_BACKFILL.format(table=table, period=period) for table, period in _ROLLUPS.items()),
     LEDGER_DROP_BEFORE,
+    "ALTER TABLE ledger DROP COLUMN epoch",  # the id tells when a request was admitted, and so which counter carries it
     ENGINE_COUNTERS,
     SECURITY_EVENTS,
     "CREATE INDEX security_events_org ON security_events (org_id, id)",

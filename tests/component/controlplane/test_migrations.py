@@ -76,7 +76,7 @@ async def test_the_other_views_have_the_columns_that_readers_expect(database_url
 async def test_a_late_month_partition_takes_over_the_rows_of_the_default_partition(database_url: str) -> None:
     connection = await asyncpg.connect(database_url)
     insert = """
-    INSERT INTO ledger SELECT $1, gen_random_uuid(), 0, i, i, i, i, 'm', 'm', 'chat_completions', true, 'complete', 200,
+    INSERT INTO ledger SELECT $1, gen_random_uuid(), i, i, i, i, 'm', 'm', 'chat_completions', true, 'complete', 200,
       1, 0, 1, 0, 'reported', 0, NULL, 5, $1, now(), 'r', '{}' FROM gen_random_uuid() i
     """
     long_ago = await connection.fetchval("SELECT timestamptz '2001-02-28 23:59:59.999Z'")

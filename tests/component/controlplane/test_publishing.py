@@ -240,6 +240,20 @@ async def test_a_change_keeps_what_it_does_not_name(world: World, root: Person) 
     assert seen.requests_per_minute == 200
 
 
+async def test_how_tokens_are_held_reaches_the_data_plane(world: World, root: Person) -> None:
+    limits = {"tokensPerMinute": 500, "concurrentRequests": 2, "dryRun": ["tokensPerMinute"], "admissionMode": "strict"}
+    await publish(root, contextTokens=4096, outputCap=512, continuousUsage=True, rateLimiting=limits)
+    held = "SELECT admission_mode, context_tokens, output_cap, continuous_usage, limits FROM gateway_publications_v2"
+    published = {"tokensPerMinute": 500, "concurrentRequests": 2, "dryRun": ["tokensPerMinute"]}
+    assert [tuple(row) for row in await world.rows(held)] == [("strict", 4096, 512, True, published)]
+    config = {"outputCap": None, "rateLimiting": {"admissionMode": "lenient", "tokensPerMinute": None}}
+    changed = await root.ok("PUT", "/models/chat/publish", {"config": config})
+    assert (changed["contextTokens"], changed["outputCap"], changed["continuousUsage"]) == (4096, None, True)
+    del published["tokensPerMinute"]
+    assert [tuple(row) for row in await world.rows(held)] == [("lenient", 4096, None, True, published)]
+    assert problem(await root.call("PUT", "/models/chat/publish", {"config": {"outputCap": 5000}})) == (422, "invalid_request")
+
+
 async def test_a_change_of_tenants_reaches_the_data_plane(world: World, root: Person) -> None:
     await publish(root)
     before = len(await world.changes())
@@ -348,10 +362,10 @@ async def test_publications_are_listed_newest_first_by_page_and_tenant(root: Per
 
 async def test_use_of_a_publication_comes_from_the_ledger(world: World, root: Person) -> None:
     made = (await publish(root)).json()
-    insert = """INSERT INTO ledger (admitted_at, event_id, epoch, org_id, user_id, key_id, publication_id, model, upstream_model, endpoint,
+    insert = """INSERT INTO ledger (admitted_at, event_id, org_id, user_id, key_id, publication_id, model, upstream_model, endpoint,
         stream, outcome, http_status, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
         usage_source, held_tokens, duration_ms, ended_at, request_id)
-      SELECT now() - d * interval '1 day', gen_random_uuid(), 0, id, id, id, :publication, 'chat', 'chat', 'chat_completions',
+      SELECT now() - d * interval '1 day', gen_random_uuid(), id, id, id, :publication, 'chat', 'chat', 'chat_completions',
         true, 'complete', 200, 10, 4, 5, 0, 'reported', 0, 1, now(), 'r'
       FROM orgs, generate_series(0, 2) AS d WHERE slug = 'alpha' RETURNING admitted_at"""
     admitted = await world.rows(insert, publication=made["id"])

@@ -62,7 +62,7 @@ async def test_a_real_event_replaces_a_lost_one_and_never_the_other_way_round(le
 
 async def test_a_row_holds_the_whole_event(postgres: PostgresLedger, database_url: str) -> None:
     original = event(
-        7, epoch=3, http_status=200, input_tokens=11, cached_input_tokens=5, output_tokens=13, reasoning_tokens=2,
+        7, http_status=200, input_tokens=11, cached_input_tokens=5, output_tokens=13, reasoning_tokens=2,
         held_tokens=17, time_to_first_token_ms=19, duration_ms=23, tags={"team": "a"},
     )  # fmt: skip
     await postgres.write([original], HERE)

@@ -15,11 +15,11 @@ METRICS = {name: value for name, value in vars(telemetry).items() if isinstance(
 def test_a_metric_is_named_and_described(name: str) -> None:
     metric = METRICS[name]
     full = metric._name + ("_total" if isinstance(metric, Counter) else "")
-    assert re.fullmatch(r"ias_[a-z]+(_[a-z]+)*", full)
+    assert re.fullmatch(r"(ias|gen_ai)_[a-z]+(_[a-z]+)*", full)
     assert metric._documentation.endswith(".")
     assert isinstance(metric, Counter) == full.endswith("_total")
     assert isinstance(metric, Counter | Gauge | Histogram)
-    assert not {"org", "user", "key", "model", "request_id"} & set(metric._labelnames)
+    assert not {"org", "user", "key", "request_id"} & set(metric._labelnames)
 
 
 def test_names_are_unique() -> None:
