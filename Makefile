@@ -69,6 +69,10 @@ test-fast: $(VENV)/dev.stamp ## Unit and property tests only: seconds
 chaos: $(VENV)/dev.stamp ## Kill and restart everything under load: every token counted once (ARGS="--seconds 60 --streams 2400")
 	@$(BIN)/python -m tests.chaos.metering $(ARGS)
 
+.PHONY: chaos-admission
+chaos-admission: $(VENV)/dev.stamp ## Everything that can happen to Valkey, and every process killed, under load: limits and budgets hold
+	@$(BIN)/python -m tests.chaos.admission $(ARGS)
+
 .PHONY: protos
 protos: $(VENV)/dev.stamp ## Regenerate the code beside protos/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/*.proto
