@@ -43,7 +43,7 @@ def cleaned(event: RequestRecorded) -> RequestRecorded:
 def _is_clean(event: RequestRecorded) -> bool:
     """Almost every event is: this is all that is asked of it."""
     tokens = (event.input_tokens, event.cached_input_tokens, event.output_tokens, event.reasoning_tokens, event.held_tokens)
-    counts = (event.epoch, event.duration_ms, event.time_to_first_token_ms or 0)
+    counts = (event.duration_ms, event.time_to_first_token_ms or 0)
     return (
         min(tokens) >= 0
         and max(tokens) <= MAX_TOKENS
@@ -62,7 +62,6 @@ def _clean(event: RequestRecorded) -> RequestRecorded:
     first = event.time_to_first_token_ms
     return msgspec.structs.replace(
         event,
-        epoch=_between(event.epoch, MAX_COUNT),
         model=_text(event.model),
         upstream_model=_text(event.upstream_model),
         http_status=_between(event.http_status, MAX_STATUS),

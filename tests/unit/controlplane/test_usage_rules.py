@@ -47,6 +47,10 @@ def test_texts_lose_what_postgresql_does_not_keep() -> None:
     assert (kept.model, kept.tags, len(kept.request_id), kept.request_id[:3]) == ("m", {"x": ""}, MAX_REQUEST_ID, "abx")
 
 
+def test_a_first_token_that_never_came_stays_unknown() -> None:
+    assert cleaned(event(output_tokens=-1, time_to_first_token_ms=None)).time_to_first_token_ms is None
+
+
 def test_a_clean_event_stays_as_it_is() -> None:
     clean = event(time_to_first_token_ms=None)
     assert cleaned(clean) is clean
