@@ -62,7 +62,14 @@ async def _serve(settings: ExtauthSettings, reader: PostgresGatewayReader, admis
     if not await _unless_stopped(watcher.load_when_possible(), stop):
         return
     lookup = CredentialLookup(reader, snapshot, settings.database_timeout_ms / 1000)
-    policy = Policy(settings.pepper_bytes(), settings.context_keys(), settings.max_body_bytes, settings.default_output_cap, settings.top_up_tokens)
+    policy = Policy(
+        settings.pepper_bytes(),
+        settings.context_keys(),
+        settings.max_body_bytes,
+        settings.default_output_cap,
+        settings.top_up_tokens,
+        shadow=settings.metering == "shadow",
+    )
     service = CheckService(snapshot, lookup, admissions, LearnedValues(settings.max_learned_values), policy)
     options = settings.listen_options(_SERVICE, settings.max_body_bytes + _PROTOBUF_ROOM)
     server = new_server([UnaryMethod(CHECK, service.handle)], options, settings.transport)

@@ -19,13 +19,14 @@ from extauth.tags import parse_tags
 from ias import context as contexts
 from ias import headers as names
 from ias.apikeys import ApiKey
-from ias.context import RequestContext, SigningKeys
+from ias.context import AdmissionMode, RequestContext, SigningKeys
 from ias.endpoints import Endpoint
 from ias.errors import invalid_api_key, invalid_request, request_too_large, service_unavailable, unsupported_encoding
 from ratelimit.ports import Admission, Limit
 
 MAX_TARGET_LENGTH = 2_048
 MAX_REQUEST_ID_LENGTH = 128
+_LENIENT = AdmissionMode.LENIENT
 _USAGE_IS_OPTIONAL = frozenset({Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS})
 """Streams of the other endpoints always end with their usage."""
 
@@ -56,6 +57,8 @@ class Policy:
     """Tokens of output to hold for, where neither the request nor the publication says how many."""
     top_up_tokens: int = 256
     """The step in which the hold of a stream grows."""
+    shadow: bool = False
+    """extproc only watches: nothing can be written into a request and no answer ended, so that only the lenient mode is possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ def decide(
     credential = known.credential
     published = find_model(publications, request.model, credential.org_id, credential.allowed_models)
     publication = published.publication
-    mode = credential.admission_mode or publication.admission_mode
+    mode = _LENIENT if policy.shadow else credential.admission_mode or publication.admission_mode
     limits = known.limits_at(now_ms) + published.rules.at(now_ms)
     experience = learned.of(credential.org_id, publication.publication_id)
     estimated = estimate(request, operation.endpoint, publication.context_tokens, publication.output_cap or policy.output_cap, experience)

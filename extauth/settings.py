@@ -1,6 +1,6 @@
 """Settings of extauth."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -64,6 +64,9 @@ class ExtauthSettings(TransportSettings):
 
     top_up_tokens: Annotated[int, Field(ge=1, le=1 << 20)] = 256
     """Step in which the hold of a stream grows that did not hold its whole output: smaller overspends less, larger asks Valkey less often."""
+
+    metering: Literal["inline", "shadow"] = "inline"
+    """The gateway's profile. In `shadow` no byte of a request can be changed and no answer ended: every request is admitted as `lenient`."""
 
     max_body_bytes: Annotated[int, Field(ge=1, le=16_000_000)] = 10 * 1024 * 1024
     """Largest request body; Envoy's own limit should be the same."""

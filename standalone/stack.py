@@ -146,6 +146,7 @@ class Stack:
             "IAS_LISTEN": self.extauth_address,
             "IAS_PEPPERS_FILE": str(self._peppers),
             "IAS_METRICS_ADDRESS": str(self.ports.extauth_metrics),
+            "IAS_METERING": self.metering,
         }
         program = self._python("extauth", "extauth", environment=environment)
         return Service("extauth", program, readiness.accepts(self.extauth_address), after=("setup", "valkey"))

@@ -1,5 +1,6 @@
 """The steps in order: what each refuses, and what comes out at the end."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -78,6 +79,13 @@ def test_the_mode_of_the_org_goes_before_that_of_the_publication(
 ) -> None:
     result = passage(incoming(), index(publication(admission_mode=of_publication)), admission_mode=of_org)
     assert (result.context.mode, result.plan.mode) == (mode, mode)
+
+
+def test_where_extproc_only_watches_every_request_is_lenient() -> None:
+    operation, _ = identify(incoming())
+    record = known(admission_mode=AdmissionMode.STRICT, org_limits=ScopeLimits(tokens_per_minute=100_000))
+    result = decide(incoming(), operation, record, PUBLICATIONS, LearnedValues(1), replace(POLICY, shadow=True), now_ms=1)
+    assert (result.context.mode, result.plan.output_cap, result.plan.step) == (AdmissionMode.LENIENT, 0, 0)
 
 
 def test_what_is_asked_of_the_store() -> None:
