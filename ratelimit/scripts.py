@@ -26,8 +26,9 @@ def _read(*names: str) -> Script:
 
 SCRIPTS: Mapping[str, Script] = MappingProxyType(
     {
-        **{name: _read("common", name) for name in ("admit", "extend", "top_up", "hold_again", "sweep", "reported", "seed")},
-        "settle": _read("common", "learn", "settle"),
+        **{name: _read("common", name) for name in ("admit", "seed")},
+        **{name: _read("common", "reservations", name) for name in ("extend", "top_up", "hold_again", "sweep", "reported")},
+        "settle": _read("common", "reservations", "learn", "settle"),
         "look": _read("look"),
     }
 )

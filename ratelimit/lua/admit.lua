@@ -8,24 +8,25 @@ local full, full_from, reduced, least = tonumber(ARGV[9]), tonumber(ARGV[10]), t
 
 -- The time of admission is never before a counter's `since`, so that a clock that goes back puts no request into the base; and a counter
 -- that begins now carries nothing of this millisecond, of which something may be settled already.
-local at, latest, limits = nil, now, nil
-while at ~= latest do
-  at, limits = latest, {}
-  for i = 13, #ARGV do
-    local b = rule(ARGV[i])
-    if IS_CALENDAR[b.kind] then
-      local found = read(b, at) or new_counter(b, b.kind, b.name, at)
-      latest = math.max(latest, found.new and now + 1 or found.since)
-    else
-      read_bucket(b)
-    end
-    limits[#limits + 1] = b
+local at, latest, limits = nil, now, {}
+while at ~= latest and #ARGV > 12 do
+  at = latest
+  local keys = {}
+  for i = 1, #ARGV - 12 do
+    limits[i] = rule(ARGV[i + 12])
+    keys[i] = key_of(limits[i], at)
+  end
+  local stored = redis.call('MGET', unpack(keys))
+  for i, b in ipairs(limits) do
+    if not load(b, keys[i], stored[i]) then new_counter(b, b.kind, b.name, at) end
+    if b.calendar then latest = math.max(latest, b.new and now + 1 or b.since) end
   end
 end
+at = latest
 
 local unseeded = {now, 3}
 for _, b in ipairs(limits) do
-  if IS_CALENDAR[b.kind] and not b.base and not b.dry then
+  if b.calendar and not b.base and not b.dry then
     if b.new then write_counter(b) end
     local start = start_of(b.kind, at)
     for _, value in ipairs({b.kind, b.name, start, end_of(b.kind, start), b.since}) do unseeded[#unseeded + 1] = value end
@@ -40,7 +41,7 @@ for _, b in ipairs(limits) do
   b.fits = b.wanted <= b.free
   if not b.dry then
     admitted = admitted and b.fits
-    if IS_TOKENS[b.kind] then tightest = math.min(tightest or b.free, b.free) end
+    if b.tokens then tightest = math.min(tightest or b.free, b.free) end
   end
 end
 
@@ -53,14 +54,16 @@ local id, items = '', {}
 if admitted then
   for _, b in ipairs(limits) do
     if b.fits then
+      local n = b.kind == 's' and 1 or b.dry and math.min(tokens, b.free) or tokens
       if b.kind == 'r' then
+        n = cost
         b.w = b.w + cost * b.P
       else
-        b.held = b.kind == 's' and 1 or b.dry and math.min(tokens, b.free) or tokens
-        b.h = b.h + b.held
+        b.h = b.h + n
         items[#items + 1] = b.limit
-        items[#items + 1] = b.held
+        items[#items + 1] = n
       end
+      b.free = b.free - n
       write(b)
     end
   end
@@ -70,17 +73,17 @@ if admitted then
 end
 
 local learned = ARGV[7] ~= '' and redis.call('HGET', org .. 'l', ARGV[7])
-local reply = {now, admitted and 1 or 2, id, admitted and tokens or 0, learned and string.match(learned, '^[^;]*') or ''}
+local reply, n = {now, admitted and 1 or 2, id, admitted and tokens or 0, learned and string.match(learned, '^[^;]*') or ''}, 5
 for _, b in ipairs(limits) do
-  local calendar = IS_CALENDAR[b.kind]
-  local to_end = calendar and end_of(b.kind, start_of(b.kind, at)) - now
+  local to_end = b.calendar and end_of(b.kind, start_of(b.kind, at)) - now
   local retry = 0
   if not b.fits then
     if b.wanted > b.B then retry = -1
-    elseif calendar then retry = to_end
+    elseif b.calendar then retry = to_end
     elseif b.kind == 's' then retry = 1000
     else retry = b.t - now + ceil_div(b.w + (b.h + b.wanted - b.B) * b.P, b.L) end
   end
-  for _, value in ipairs({math.max(0, free(b)), to_end or to_full(b), retry, b.h}) do reply[#reply + 1] = value end
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = math.max(0, b.free), to_end or to_full(b), retry, b.h
+  n = n + 4
 end
 return reply

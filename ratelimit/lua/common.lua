@@ -12,11 +12,8 @@ local HELD = 7 * DAY       -- what is held, and every record, lives this long af
 local REPORTED = DAY       -- a late settlement still finds a reservation whose event is written
 local AFTER_PERIOD = 45 * DAY
 local OPEN, SWEPT, CLEARED, SETTLED = 0, 1, 2, 3
-local CALENDARS = {'d', 'w', 'm'}
 local IS_CALENDAR = {d = true, w = true, m = true}
 local IS_TOKENS = {t = true, d = true, w = true, m = true}
-
-local function text(n) return string.format('%.0f', n) end
 
 local function floor_div(a, b)  -- exact; math.floor(a / b) rounds twice
   local rest = math.fmod(a, b)
@@ -45,50 +42,57 @@ local function end_of(kind, start)
 end
 
 -- A limit as the store keeps it: kind (r requests, t tokens, s streams, d w m budget), dry run, refill L, period P, capacity B, name.
+-- Beside it stand its bucket or counter: level w (of a counter: own, and base, since) at time t, and h tokens held.
 local function rule(limit)
   local kind, dry, refill, period, capacity, name = string.match(limit, '^(%a)(%d):(%d+):(%d+):(%d+):(.*)$')
-  return {limit = limit, kind = kind, dry = dry == '1', L = tonumber(refill), P = tonumber(period), B = tonumber(capacity), name = name}
+  return {
+    limit = limit, kind = kind, dry = dry == '1', L = tonumber(refill), P = tonumber(period), B = tonumber(capacity), name = name,
+    key = false, w = 0, t = 0, h = 0, wanted = 0, free = 0, fits = false, calendar = IS_CALENDAR[kind], tokens = IS_TOKENS[kind],
+  }
 end
 
--- Budget counters: w is `own`. Nil if there is none.
-local function counter_key(kind, scope, start) return org .. kind .. ':' .. text(start) .. ':' .. scope end
+local function counter_key(kind, scope, start) return string.format('%s%s:%.0f:%s', org, kind, start, scope) end
 
-local function read_counter(b, key)
-  local since, base, own, held = string.match(redis.call('GET', key) or '', '^(%d+):(%d*):(%d+):(%d+)$')
-  if not since then return nil end
-  b.key, b.since, b.base, b.w, b.h, b.P = key, tonumber(since), tonumber(base), tonumber(own), tonumber(held), 1
+local function key_of(b, at)
+  if b.calendar then return counter_key(b.kind, b.name, start_of(b.kind, at)) end
+  if b.kind == 's' then return org .. 's:' .. b.name end
+  return string.format('%sb:%.0f:%s', org, b.P, b.name)
+end
+
+local function load_counter(b, key, stored)
+  if not stored then return nil end
+  local since, base, own, held = string.match(stored, '^(%d+):(%d*):(%d+):(%d+)$')
+  if not since then error('not a budget counter: ' .. key) end
+  b.key, b.since, b.base, b.w, b.h = key, tonumber(since), tonumber(base), tonumber(own), tonumber(held)
   return b
-end
-
-local function write_counter(b)
-  local value = text(b.since) .. ':' .. (b.base and text(b.base) or '') .. ':' .. text(b.w) .. ':' .. text(b.h)
-  if b.new then
-    redis.call('SET', b.key, value, 'PX', text(b.finish + AFTER_PERIOD - now))
-  else
-    redis.call('SET', b.key, value, 'KEEPTTL')
-  end
 end
 
 -- Begins a counter that is missing. Its base is unknown, unless the one of the period before shows that the store was not emptied since.
 local function new_counter(b, kind, scope, at)
   local start = start_of(kind, at)
-  b.key, b.since, b.w, b.h, b.P = counter_key(kind, scope, start), at, 0, 0, 1
-  b.new, b.finish = true, end_of(kind, start)
-  local before = read_counter({}, counter_key(kind, scope, start_of(kind, start - 1)))
+  b.key, b.since, b.w, b.h, b.new, b.finish = counter_key(kind, scope, start), at, 0, 0, true, end_of(kind, start)
+  local key = counter_key(kind, scope, start_of(kind, start - 1))
+  local before = load_counter({}, key, redis.call('GET', key))
   if before and before.since < start then b.base = 0 end
   return b
 end
 
--- Buckets: w drains L each ms, h is held and does not drain; a clock that goes back neither drains nor rewinds.
-local function bucket_key(b)
-  if b.kind == 's' then return org .. 's:' .. b.name end
-  return org .. 'b:' .. text(b.P) .. ':' .. b.name
+local function write_counter(b)
+  local value = string.format('%.0f:%s:%.0f:%.0f', b.since, b.base and string.format('%.0f', b.base) or '', b.w, b.h)
+  if b.new then
+    redis.call('SET', b.key, value, 'PX', b.finish + AFTER_PERIOD - now)
+  else
+    redis.call('SET', b.key, value, 'KEEPTTL')
+  end
 end
 
-local function read_bucket(b)
-  b.key = bucket_key(b)
-  local w, t, h = string.match(redis.call('GET', b.key) or '', '^(%d+):(%d+):(%d+)$')
-  b.w, b.t, b.h = tonumber(w or 0), tonumber(t or now), tonumber(h or 0)
+-- Buckets: w drains L each ms, h is held and does not drain; a clock that goes back neither drains nor rewinds.
+local function load_bucket(b, key, stored)
+  b.key, b.t = key, now
+  if not stored then return b end
+  local w, t, h = string.match(stored, '^(%d+):(%d+):(%d+)$')
+  if not w then error('not a bucket: ' .. key) end
+  b.w, b.t, b.h = tonumber(w), tonumber(t), tonumber(h)
   if now > b.t then
     b.w = math.max(0, b.w - (now - b.t) * b.L)
     b.t = now
@@ -104,92 +108,26 @@ local function write_bucket(b)
   else
     local ttl = to_full(b) + 1000
     if b.h > 0 and ttl < HELD then ttl = HELD end
-    redis.call('SET', b.key, text(b.w) .. ':' .. text(b.t) .. ':' .. text(b.h), 'PX', text(ttl))
+    redis.call('SET', b.key, string.format('%.0f:%.0f:%.0f', b.w, b.t, b.h), 'PX', ttl)
   end
 end
 
-local function read(b, at)
-  if IS_CALENDAR[b.kind] then return read_counter(b, counter_key(b.kind, b.name, start_of(b.kind, at))) end
-  return read_bucket(b)
+local function load(b, key, stored)
+  if b.calendar then return load_counter(b, key, stored) end
+  return load_bucket(b, key, stored)
 end
 
 local function write(b)
-  if IS_CALENDAR[b.kind] then write_counter(b) else write_bucket(b) end
+  if b.calendar then write_counter(b) else write_bucket(b) end
 end
 
 -- What is free, in tokens; negative: debt.
 local function free(b) return floor_div(b.B * b.P - (b.base or 0) - b.w - b.h * b.P, b.P) end
 
 -- Reservations. u user, k key, c claimed, s state, n tokens held, p claim, i what is held: limit, amount, limit, amount, ...
-local function admitted_at(id) return tonumber(string.sub(id, 1, 8) .. string.sub(id, 10, 13), 16) end
-
-local function read_reservation(id)
-  local packed = redis.call('GET', org .. 'r:' .. id)
-  return packed and cmsgpack.unpack(packed)
-end
-
-local function write_reservation(id, r, ttl) redis.call('SET', org .. 'r:' .. id, cmsgpack.pack(r), 'PX', text(ttl)) end
+local function write_reservation(id, r, ttl) redis.call('SET', org .. 'r:' .. id, cmsgpack.pack(r), 'PX', ttl) end
 
 local function put(zset, score, id)
-  redis.call('ZADD', org .. zset, text(score), id)
-  redis.call('PEXPIRE', org .. zset, text(HELD))
-end
-
-local function scopes(user, key) return {'org', user ~= '' and 'user:' .. user, key ~= '' and 'key:' .. key} end
-
--- Charges the counters of a request's org, user and key that carry it, whether it held there or not.
-local function charge_budgets(user, key, at, tokens)
-  for _, scope in ipairs(scopes(user, key)) do
-    for _, kind in ipairs(CALENDARS) do
-      local b = scope and read_counter({}, counter_key(kind, scope, start_of(kind, at)))
-      if b and b.since <= at then
-        b.w = math.min(MAX, math.max(0, b.w + tokens))
-        write_counter(b)
-      end
-    end
-  end
-end
-
-local function charged(state, held, total)
-  if state == SWEPT then return held elseif state == SETTLED then return total end
-  return 0
-end
-
--- Brings a reservation from one state to another: what it holds and what it is charged, everywhere.
-local function move(id, r, to, total)
-  local at = admitted_at(id)
-  local holds = (to == OPEN and 1 or 0) - (r.s == OPEN and 1 or 0)
-  for i = 1, #r.i, 2 do
-    local b, n = read(rule(r.i[i]), at), r.i[i + 1]
-    if b then
-      b.h = math.max(0, b.h + holds * n)
-      if b.kind == 't' then b.w = math.min(MAX, math.max(0, b.w + (charged(to, n, total) - charged(r.s, n)) * b.P)) end
-      write(b)
-    end
-  end
-  local more = charged(to, r.n, total) - charged(r.s, r.n)
-  if more ~= 0 then charge_budgets(r.u, r.k, at, more) end
-  r.s = to
-end
-
--- Holds anew from here on: the deadline moves, and nothing that the reservation needs expires before it.
-local function renew(id, r, ttl)
-  local was = r.s
-  if was ~= OPEN then
-    move(id, r, OPEN)
-    redis.call('ZREM', org .. 'swept', id)
-  end
-  if was ~= OPEN or r.c == 0 then
-    r.c = 1
-    write_reservation(id, r, HELD)
-  else
-    redis.call('PEXPIRE', org .. 'r:' .. id, text(HELD))
-  end
-  local at = admitted_at(id)
-  for i = 1, #r.i, 2 do
-    local b = rule(r.i[i])
-    local key = IS_CALENDAR[b.kind] and counter_key(b.kind, b.name, start_of(b.kind, at)) or bucket_key(b)
-    redis.call('PEXPIRE', key, text(HELD), 'GT')
-  end
-  put('due', now + ttl, id)
+  redis.call('ZADD', org .. zset, score, id)
+  redis.call('PEXPIRE', org .. zset, HELD)
 end

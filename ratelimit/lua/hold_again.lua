@@ -10,16 +10,16 @@ end
 local at, items = admitted_at(id), {}
 for _, scope in ipairs(scopes(user, key)) do
   for _, kind in ipairs(CALENDARS) do
-    local start = start_of(kind, at)
-    local b = scope and read_counter({}, counter_key(kind, scope, start))
-    if scope and not b and end_of(kind, start) > now then
-      b = new_counter({}, kind, scope, at)
+    local b = scope and rule(kind .. '0:0:1:' .. string.format('%.0f', MAX) .. ':' .. scope)
+    local found = b and read(b, at)
+    if b and not found and end_of(kind, start_of(kind, at)) > now then
+      found = new_counter(b, kind, scope, at)
       b.since = math.max(now + 1, at)
     end
-    if b then
+    if found then
       b.h = b.h + tokens
       write_counter(b)
-      items[#items + 1] = kind .. '0:0:1:' .. text(MAX) .. ':' .. scope
+      items[#items + 1] = b.limit
       items[#items + 1] = tokens
     end
   end

@@ -34,7 +34,7 @@ local function learn(publication, per_kilobyte, output)
   add(outputs, output)
   local most = quantile(prompts, 99)
   local typical, samples = quantile(outputs, 75)
-  local head = text(most) .. ':' .. text(typical) .. ':' .. text(samples) .. ';'
+  local head = string.format('%.0f:%.0f:%.0f;', most, typical, samples)
   redis.call('HSET', org .. 'l', publication, head .. cmsgpack.pack({prompts, outputs}))
-  redis.call('PEXPIRE', org .. 'l', text(KEEP))
+  redis.call('PEXPIRE', org .. 'l', KEEP)
 end

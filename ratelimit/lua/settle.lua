@@ -4,7 +4,7 @@
 local id, tokens = ARGV[2], tonumber(ARGV[3])
 local r = read_reservation(id)
 -- Of one that was decided while the store was away only this tells that it is settled: no counter may have lost it.
-local first = ARGV[4] == '1' or redis.call('SET', org .. 'x:' .. id, '', 'NX', 'PX', text(REPORTED))
+local first = ARGV[4] == '1' or redis.call('SET', org .. 'x:' .. id, '', 'NX', 'PX', REPORTED)
 if r then
   redis.call('ZREM', org .. (r.s == OPEN and 'due' or 'swept'), id)
   move(id, r, SETTLED, tokens)
@@ -12,7 +12,7 @@ if r then
 elseif ARGV[4] == '1' or not first then
   return {now, 0}  -- settled already; or the store was emptied meanwhile, and the ledger's base carries it
 else
-  charge_budgets(ARGV[5], ARGV[6], admitted_at(id), tokens)
+  change_budgets(ARGV[5], ARGV[6], admitted_at(id), tokens, {})
 end
 if ARGV[7] ~= '' then learn(ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9])) end
 return {now, 1}

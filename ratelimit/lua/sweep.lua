@@ -1,7 +1,7 @@
 -- Turn overdue holds into charges; tell which swept reservations have no event yet.
 -- ARGV  2 how many   Reply now, when to look again (ms; -1: nothing is open), then id, claimed, tokens, claim of each
 local limit = ARGV[2]
-for _, id in ipairs(redis.call('ZRANGE', org .. 'due', '-inf', text(now), 'BYSCORE', 'LIMIT', '0', limit)) do
+for _, id in ipairs(redis.call('ZRANGE', org .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', '0', limit)) do
   local r = read_reservation(id)
   redis.call('ZREM', org .. 'due', id)
   if r then
@@ -12,7 +12,7 @@ for _, id in ipairs(redis.call('ZRANGE', org .. 'due', '-inf', text(now), 'BYSCO
 end
 local first = redis.call('ZRANGE', org .. 'due', '0', '0', 'WITHSCORES')
 local reply = {now, tonumber(first[2] or -1)}
-for _, id in ipairs(redis.call('ZRANGE', org .. 'swept', '0', text(limit - 1))) do
+for _, id in ipairs(redis.call('ZRANGE', org .. 'swept', '0', limit - 1)) do
   local r = read_reservation(id)
   if r then
     reply[2] = now

@@ -5,7 +5,7 @@ if not r or r.s ~= OPEN then return {now, 0} end
 local limits = {}
 for i = 1, #r.i, 2 do
   local b = rule(r.i[i])
-  if IS_TOKENS[b.kind] and read(b, admitted_at(ARGV[2])) then
+  if b.tokens and read(b, admitted_at(ARGV[2])) then
     b.more = b.dry and math.max(0, math.min(more, free(b))) or more
     if b.more > free(b) and not b.dry then return {now, 2} end
     limits[i] = b
