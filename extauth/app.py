@@ -15,12 +15,15 @@ from extauth.ledger_postgres import PostgresBudgetLedger
 from extauth.lookup import CredentialLookup
 from extauth.replicas import Replicas
 from extauth.replicas_valkey import ValkeyReplicaRegister
+from extauth.security_events import SecurityEvents
 from extauth.seeding import BudgetSeeder
 from extauth.settings import ExtauthSettings
 from extauth.snapshot import Snapshot
 from extauth.store_postgres import PostgresGatewayReader
 from extauth.watcher import ChangeWatcher
 from ias import logs, telemetry
+from ias.kafka import Publisher
+from ias.security_event import TOPIC
 from ias.transport import UnaryMethod, new_server
 from protos import CHECK
 from ratelimit import store_valkey
@@ -70,17 +73,23 @@ async def _serve(settings: ExtauthSettings, reader: PostgresGatewayReader, admis
         settings.top_up_tokens,
         shadow=settings.metering == "shadow",
     )
-    service = CheckService(snapshot, lookup, admissions, LearnedValues(settings.max_learned_values), policy)
+    publisher = Publisher(settings.kafka_client()) if settings.kafka_bootstrap else None
+    security = SecurityEvents(settings.security_dir, publisher, settings.topic(TOPIC))
+    service = CheckService(snapshot, lookup, admissions, LearnedValues(settings.max_learned_values), policy, security)
     options = settings.listen_options(_SERVICE, settings.max_body_bytes + _PROTOBUF_ROOM)
     server = new_server([UnaryMethod(CHECK, service.handle)], options, settings.transport)
     await server.start()
     log.info("serving", address=server.address)
+    drained = asyncio.Event()
+    handing_over = asyncio.ensure_future(security.run(drained))
     try:
         await _unless_stopped(watcher.run(), stop)
         log.info("stopping")
     finally:
         await server.drain(settings.drain_s)
         await service.finish()
+        drained.set()
+        await handing_over
 
 
 async def _unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:

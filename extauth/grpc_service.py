@@ -23,6 +23,7 @@ from extauth.operation import Operation
 from extauth.ports import ReaderUnavailable
 from extauth.records import KnownCredential
 from extauth.refusal import refusal
+from extauth.security_events import SecurityEvents, client_address
 from extauth.snapshot import Snapshot
 from ias import context as contexts
 from ias import logs, telemetry
@@ -40,12 +41,21 @@ log = logs.get(__name__)
 class CheckService:
     """Decides by the snapshot, admits by `admissions`, and learns from what they answer."""
 
-    def __init__(self, snapshot: Snapshot, lookup: CredentialLookup, admissions: Admissions, learned: LearnedValues, policy: Policy) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        lookup: CredentialLookup,
+        admissions: Admissions,
+        learned: LearnedValues,
+        policy: Policy,
+        security: SecurityEvents | None = None,
+    ) -> None:
         self._snapshot = snapshot
         self._lookup = lookup
         self._admissions = admissions
         self._learned = learned
         self._policy = policy
+        self._security = security or SecurityEvents(None)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def handle(self, calls: Sequence[Call]) -> None:
@@ -72,7 +82,7 @@ class CheckService:
             if key.credential_id in self._snapshot.records:
                 return self._decide(check, operation, key, self._snapshot.records.get(key.credential_id))
         except Exception as error:
-            _refuse(check, error)
+            self._refuse(check, error)
             return False
         self._start(self._look_up(check, operation, key), [check])
         return False
@@ -112,7 +122,7 @@ class CheckService:
                 raise answered
             self._pass(check, answered.decision, answered.in_store)
         except Exception as error:
-            _refuse(check, error)
+            self._refuse(check, error)
 
     def _pass(self, check: "_Check", decision: Decision, in_store: bool) -> None:
         passage = check.passage
@@ -136,7 +146,27 @@ class CheckService:
             await work
         except Exception as error:
             for check in checks:
-                _refuse(check, error)
+                self._refuse(check, error)
+
+    def _refuse(self, check: "_Check", error: Exception) -> None:
+        """Answer with the error, and say so in one line without anything secret: the query of the URL stays out."""
+        incoming = check.incoming
+        if not isinstance(error, ApiError):
+            log.error("check failed", request_id=incoming.request_id, exc_info=error)
+            error = service_unavailable("Authorization")
+        check.reply(error.status, _refusal(error, incoming.target))
+        credential = check.key.hint if check.key else None
+        self._security.count(error.status, error.code, check.org_id, credential, client_address(incoming.headers))
+        log.info(
+            "request refused",
+            status=error.status,
+            code=error.code,
+            method=incoming.method[:16],
+            path=incoming.target.partition("?")[0][:200],
+            request_id=incoming.request_id[:128],
+            credential=credential,
+            org_id=check.org_id,
+        )
 
 
 class _Check:
@@ -170,25 +200,6 @@ def _read(call: Call) -> _Check | None:
         call.fail(Status.INVALID_ARGUMENT, "not a CheckRequest")
         return None
     return _Check(call, Incoming(http.method, http.path, http.headers, http.raw_body or http.body.encode()))
-
-
-def _refuse(check: _Check, error: Exception) -> None:
-    """Answer with the error, and say so in one line without anything secret: the query of the URL stays out."""
-    incoming = check.incoming
-    if not isinstance(error, ApiError):
-        log.error("check failed", request_id=incoming.request_id, exc_info=error)
-        error = service_unavailable("Authorization")
-    check.reply(error.status, _refusal(error, incoming.target))
-    log.info(
-        "request refused",
-        status=error.status,
-        code=error.code,
-        method=incoming.method[:16],
-        path=incoming.target.partition("?")[0][:200],
-        request_id=incoming.request_id[:128],
-        credential=check.key.hint if check.key else None,
-        org_id=check.org_id,
-    )
 
 
 def _refusal(error: ApiError, path: str) -> bytes:

@@ -1,6 +1,7 @@
 """Counts refusals by minute and kind, in bounded memory whatever is sent. Pure."""
 
 import ipaddress
+from functools import lru_cache
 from typing import NamedTuple
 
 MINUTE_MS = 60_000
@@ -49,6 +50,7 @@ class RefusalCounts:
         return taken
 
 
+@lru_cache(10_000)
 def network_of(address: str) -> str | None:
     """Return the network of a client's address, `192.0.2.0/24` or `2001:db8::/48`; None for what is no address."""
     try:

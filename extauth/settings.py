@@ -1,17 +1,19 @@
 """Settings of extauth."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
 from ias.context import SigningKeys
+from ias.kafka import KafkaSettings
 from ias.transport_settings import TransportSettings
 
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 _MIN_SECRET_BYTES = 32
 
 
-class ExtauthSettings(TransportSettings):
+class ExtauthSettings(KafkaSettings, TransportSettings):
     """Environment of `python -m extauth`."""
 
     listen: str = "127.0.0.1:9001"
@@ -70,6 +72,9 @@ class ExtauthSettings(TransportSettings):
 
     max_body_bytes: Annotated[int, Field(ge=1, le=16_000_000)] = 10 * 1024 * 1024
     """Largest request body; Envoy's own limit should be the same."""
+
+    security_dir: Path | None = None
+    """Directory where this process leaves counts of what it refused for the worker or, with Kafka, until Kafka has them; empty: nowhere."""
 
     drain_s: Annotated[int, Field(ge=0)] = 10
     """Time for running calls to end after SIGTERM."""

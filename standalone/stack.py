@@ -44,6 +44,7 @@ class Stack:
         self.extproc_address = f"unix:{home.runtime / 'extproc.sock'}"
         self.gateway_directory = home.folder("gateway")
         self.spool = home.folder("spool") / "extproc-0"
+        self.security_events = home.folder("spool") / "extauth-0"
         self.first_password = home.secrets / "first_admin_password"
         """There until the first start has succeeded and the password was shown."""
 
@@ -132,6 +133,7 @@ class Stack:
             **self._valkey_url,
             **self._kafka,
             "IAS_SPOOL_DIRS": str(self.spool),
+            "IAS_SECURITY_DIRS": str(self.security_events),
             "IAS_METRICS_ADDRESS": str(self.ports.worker_metrics),
         }
         program = self._python("worker", "controlplane", "worker", environment=environment)
@@ -143,6 +145,8 @@ class Stack:
             "IAS_DATABASE_URL_FILE": str(self._private("data_plane_database_url", database_url)),
             **self._valkey_url,
             **self._signing_keys,
+            **self._kafka,
+            "IAS_SECURITY_DIR": str(self.security_events),
             "IAS_LISTEN": self.extauth_address,
             "IAS_PEPPERS_FILE": str(self._peppers),
             "IAS_METRICS_ADDRESS": str(self.ports.extauth_metrics),
