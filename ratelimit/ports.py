@@ -221,15 +221,6 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
-class Unclaimed:
-    """Until extproc sweeps: what `unclaimed` returns."""
-
-    org_id: str
-    reservation_id: str
-    claim: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class BudgetState:
     """A counter as it stands. Spent = `base + own`; `base` is None until it was seeded."""
 

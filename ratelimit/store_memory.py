@@ -27,7 +27,6 @@ from ratelimit.ports import (
     Reservation,
     Sample,
     Swept,
-    Unclaimed,
     Unit,
     Unseeded,
 )
@@ -150,14 +149,6 @@ class MemoryAdmissionStore:
         now = self._clock()
         found = [(key, self._state.counter(key, now)) for key in keys]
         return [None if c is None else BudgetState(key, c.base, c.own, c.held, c.since_ms) for key, c in found]
-
-    async def claim(self, reservations: Sequence[tuple[str, str]]) -> None:
-        """Until extproc settles: forget reservations."""
-        await self.settle([(Reservation(org, "", "", rid), 0) for org, rid in reservations])
-
-    async def unclaimed(self, limit: int = 1_000) -> list[Unclaimed]:
-        """Until extproc sweeps: what nobody claimed."""
-        return [Unclaimed(swept.org_id, swept.reservation_id, swept.claim) for swept in await self.sweep(limit)]
 
     def _admit(self, a: Admission, now: int, *, recorded: bool) -> Decision:
         at, wishes = self._wishes(a, now)

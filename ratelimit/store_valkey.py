@@ -27,7 +27,6 @@ from ratelimit.ports import (
     Sample,
     StoreUnavailable,
     Swept,
-    Unclaimed,
     Unseeded,
 )
 from ratelimit.resp import Address, Replies, ReplyError
@@ -144,14 +143,6 @@ class ValkeyAdmissionStore:
         for page in _pages(keys):
             replies += await self._background.ask([("GET", layout.counter(key)) for key in page])
         return [_budget(key, reply) for key, reply in zip(keys, replies, strict=True)]
-
-    async def claim(self, reservations: Sequence[tuple[str, str]]) -> None:
-        """Until extproc settles: forget reservations."""
-        await self.settle([(Reservation(org, "", "", rid), 0) for org, rid in reservations])
-
-    async def unclaimed(self, limit: int = 1_000) -> list[Unclaimed]:
-        """Until extproc sweeps: what nobody claimed."""
-        return [Unclaimed(swept.org_id, swept.reservation_id, swept.claim) for swept in await self.sweep(limit)]
 
     def _admission(self, a: Admission) -> Call:
         offer = Offer.of(a.tokens)

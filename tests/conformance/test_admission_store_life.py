@@ -1,109 +1,16 @@
-"""The life of a reservation in both stores: held, topped up, extended, swept, settled; and the budgets it is charged to."""
-
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+"""The life of a reservation in both stores: held, topped up, extended, swept, settled."""
 
 import pytest
-from redis import Redis
 
 from ias.ids import uuid7
 from ratelimit.bucket import NEVER
 from ratelimit.periods import period_at
-from ratelimit.ports import (
-    MAX_TTL_MS,
-    Admission,
-    AdmissionStore,
-    BudgetKey,
-    BudgetState,
-    Decision,
-    Held,
-    Learned,
-    Limit,
-    Period,
-    Reservation,
-    Sample,
-    TokenHold,
-    Unit,
-)
-from ratelimit.store_memory import MemoryAdmissionStore
+from ratelimit.ports import MAX_TTL_MS, Held, Limit, Period, TokenHold, Unit
 from tests.support.admission_history import CLAIM_TTL_MS
-from tests.support.admission_valkey import PuppetValkey
-from tests.support.valkey import TestValkey, valkey, valkey_server
+from tests.support.admission_world import BUDGET, NOON, RPM, STREAMS, TPM, World, world
+from tests.support.valkey import valkey, valkey_server
 
-__all__ = ["valkey", "valkey_server"]
-
-NOON = int(datetime(2026, 10, 14, 12, tzinfo=UTC).timestamp() * 1000)
-NEW_YEAR = int(datetime(2027, 1, 1, tzinfo=UTC).timestamp() * 1000)
-DAY_MS = 24 * 3_600_000
-RPM = Limit("requestsPerMinute", "org:rpm", 60, 60_000, 10)
-TPM = Limit("tokensPerMinute", "org:tpm", 600, 60_000, 1_000, Unit.TOKENS)
-STREAMS = Limit("concurrentRequests", "key:k:streams", 0, 1, 2, Unit.STREAMS)
-BUDGET = Limit("monthly budget", "org", 0, 1, 1_000, Unit.TOKENS, Period.MONTH)
-USER_BUDGET = Limit("daily budget", "user:u", 0, 1, 300, Unit.TOKENS, Period.DAY)
-
-
-@dataclass
-class World:
-    """A store, its clock, and short words for what the tests do."""
-
-    store: AdmissionStore
-    _set_clock: Callable[[int], None]
-    _look: Callable[[], None]
-    now: int = NOON
-    number: int = 0
-
-    def at(self, now: int) -> None:
-        self.now = now
-        self._set_clock(now)
-        self._look()
-
-    def later(self, ms: int) -> None:
-        self.at(self.now + ms)
-
-    async def ask(self, *limits: Limit, tokens: int | TokenHold = 0, cost: int = 1, publication: str = "") -> Decision:
-        self.number += 1
-        hold = tokens if isinstance(tokens, TokenHold) else TokenHold(tokens)
-        admission = Admission("org", self.number, limits, b"claim", cost, hold, "u", "k", publication)
-        return (await self.store.admit([admission]))[0]
-
-    async def admit(self, *limits: Limit, tokens: int | TokenHold = 0) -> Reservation:
-        decision = await self.ask(*limits, tokens=tokens)
-        if decision.unseeded:
-            for found in decision.unseeded:
-                await self.store.seed(found.budget, found.since_ms, 0)
-            decision = await self.ask(*limits, tokens=tokens)
-        assert decision.reservation_id is not None, decision
-        return reservation(decision.reservation_id)
-
-    async def budget(self, limit: Limit = BUDGET, at: int | None = None) -> BudgetState:
-        assert limit.calendar is not None
-        key = BudgetKey("org", limit.bucket, limit.calendar, *period_at(limit.calendar, self.now if at is None else at))
-        (state,) = await self.store.budgets([key])
-        assert state is not None
-        return state
-
-    async def spent(self, limit: Limit = BUDGET, at: int | None = None) -> tuple[int, int]:
-        state = await self.budget(limit, at)
-        return (state.base or 0) + state.own, state.held
-
-
-def reservation(rid: str, *, in_store: bool = True) -> Reservation:
-    return Reservation("org", "u", "k", rid, in_store)
-
-
-@pytest.fixture(params=["memory", "valkey"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    if request.param == "memory":
-        now = [NOON]
-        yield World(MemoryAdmissionStore(lambda: now[0], CLAIM_TTL_MS), lambda ms: now.__setitem__(0, ms), lambda: None)
-        return
-    server: TestValkey = request.getfixturevalue("valkey")
-    with Redis.from_url(server.url) as client:
-        puppet = PuppetValkey(server.url, client)
-        puppet.set_clock(NOON)
-        yield World(puppet.store, puppet.set_clock, puppet.look_everywhere)
-        await puppet.store.aclose()
+__all__ = ["valkey", "valkey_server", "world"]
 
 
 # --- held and settled ---
@@ -248,93 +155,6 @@ async def test_a_dry_run_token_limit_holds_only_what_is_free(world: World) -> No
     assert [s.held for s in decision.states] == [50, 100]
 
 
-# --- budgets: base, own, since ---
-
-
-async def test_an_unknown_budget_decides_nothing_and_asks_for_its_base(world: World) -> None:
-    first = await world.ask(RPM, BUDGET, USER_BUDGET, tokens=10)
-    assert (first.reservation_id, first.states) == (None, ())
-    assert {(u.budget.scope, u.budget.calendar) for u in first.unseeded} == {("org", Period.MONTH), ("user:u", Period.DAY)}
-    assert all((u.budget.start_ms, u.budget.end_ms) == period_at(u.budget.calendar, NOON) for u in first.unseeded)
-    assert all(u.since_ms == NOON + 1 for u in first.unseeded)
-    world.later(500)
-    again = await world.ask(RPM, BUDGET, USER_BUDGET, tokens=10)
-    assert again.unseeded == first.unseeded, "the first to ask set the time"
-    for found in again.unseeded:
-        await world.store.seed(found.budget, found.since_ms - 1, 999_999)
-        await world.store.seed(found.budget, found.since_ms, 250)
-    passed = await world.ask(RPM, BUDGET, USER_BUDGET, tokens=10)
-    assert [s.remaining for s in passed.states] == [9, 740, 40]
-
-
-async def test_seeding_again_corrects_the_base_and_nothing_else(world: World) -> None:
-    request = await world.admit(BUDGET, tokens=10)
-    await world.store.settle([(request, 5)])
-    state = await world.budget()
-    await world.store.seed(state.budget, state.since_ms, 300)
-    await world.store.seed(state.budget, state.since_ms, 300)
-    assert await world.spent() == (305, 0)
-    await world.store.seed(BudgetKey("org", "nobody", Period.DAY, 0, 1), 0, 1)
-
-
-async def test_the_next_period_begins_at_nothing_without_asking(world: World) -> None:
-    world.at(NEW_YEAR - 1_000)
-    request = await world.admit(BUDGET, USER_BUDGET, tokens=200)
-    world.at(NEW_YEAR)
-    assert (await world.ask(BUDGET, USER_BUDGET, tokens=250)).unseeded == ()
-    assert await world.spent() == (0, 250)
-    assert await world.spent(at=NEW_YEAR - 1_000) == (0, 200)
-    await world.store.settle([(request, 150)])
-    assert await world.spent(at=NEW_YEAR - 1_000) == (150, 0), "charged to the period of its admission"
-    assert await world.spent(USER_BUDGET) == (0, 250)
-
-
-async def test_a_settlement_reaches_budgets_that_its_admission_did_not_know(world: World) -> None:
-    """A replica that had not heard of a new budget admitted it."""
-    await world.admit(BUDGET, USER_BUDGET)
-    world.later(5)
-    request = await world.admit(RPM, tokens=40)
-    await world.store.settle([(request, 33)])
-    assert await world.spent() == (33, 0)
-    assert await world.spent(USER_BUDGET) == (33, 0)
-
-
-async def test_requests_before_a_counter_are_its_base_s_business(world: World) -> None:
-    request = await world.admit(RPM, tokens=40)
-    await world.admit(BUDGET)
-    await world.store.settle([(request, 33)])
-    assert await world.spent() == (0, 0)
-
-
-async def test_what_was_admitted_while_the_store_was_away_is_charged_once(world: World) -> None:
-    await world.admit(BUDGET)
-    world.later(10)
-    away = reservation(str(uuid7(world.now, 99)), in_store=False)
-    assert await world.store.extend([away], 1_000) == [Held.UNKNOWN]
-    await world.store.settle([(away, 44), (away, 44)])
-    await world.store.settle([(away, 44)])
-    assert await world.spent() == (44, 0)
-    unknown = reservation(str(uuid7(world.now, 98)))
-    await world.store.settle([(unknown, 44)])
-    assert await world.spent() == (44, 0), "admitted in the store that was lost: the base has it"
-
-
-async def test_held_again_after_a_loss_and_settled_once(world: World) -> None:
-    lost = reservation(str(uuid7(world.now - 5_000, 7)))
-    assert await world.store.extend([lost], 1_000) == [Held.UNKNOWN]
-    assert await world.store.top_up(lost, 5) is Held.UNKNOWN
-    for _ in range(2):
-        await world.store.hold_again(lost, 5_000, 1_000)
-    assert await world.spent() == (0, 5_000)
-    assert (await world.ask(BUDGET, tokens=1)).unseeded, "its base is not known"
-    state = await world.budget()
-    await world.store.seed(state.budget, state.since_ms, 0)
-    assert (await world.ask(BUDGET, tokens=1)).reservation_id is None
-    assert await world.store.extend([lost], 1_000) == [Held.GRANTED]
-    await world.store.settle([(lost, 600)])
-    assert await world.spent() == (0, 0), "admitted before the counter: the ledger's"
-
-
 # --- top up ---
 
 
@@ -440,33 +260,3 @@ async def test_a_sweep_returns_no_more_than_it_is_asked_for(world: World) -> Non
     world.later(1)
     found += [s.reservation_id for s in await world.store.sweep(limit=2)]
     assert sorted(found) == sorted(r.reservation_id for r in requests)
-
-
-# --- learned ---
-
-
-async def test_settlements_teach_what_requests_of_the_org_are_like(world: World) -> None:
-    assert (await world.ask(publication="p")).learned is None
-    for n in range(101):
-        request = await world.admit()
-        sample = Sample("p", prompt_bytes=1_000 if n else 0, prompt_tokens=250 if n < 100 else 900, output_tokens=100 + n)
-        await world.store.settle([(request, 1), (request, 1)], {request.reservation_id: sample})
-        await world.store.settle([(request, 1)], {request.reservation_id: sample})
-    learned = (await world.ask(publication="p")).learned
-    assert learned == Learned(tokens_per_kilobyte=293, output_tokens=188, samples=101), "the edges of the histogram, 25 % apart"
-    assert (await world.ask(publication="other")).learned is None
-    assert (await world.ask()).learned is None
-
-
-async def test_what_was_learned_long_ago_is_forgotten(world: World) -> None:
-    async def settle(count: int, output_tokens: int) -> None:
-        for _ in range(count):
-            request = await world.admit()
-            await world.store.settle([(request, 1)], {request.reservation_id: Sample("p", 1_000, 200, output_tokens)})
-
-    await settle(600, 10)
-    await settle(1_200, 5_000)
-    learned = (await world.ask(publication="p")).learned
-    assert learned is not None
-    assert learned.output_tokens > 4_000
-    assert learned.samples < 1_000

@@ -88,7 +88,6 @@ MUTANTS = [
     Mutant("r.n = r.n + more", ""),
     Mutant("  if r.s ~= OPEN then renew(id, r, ttl) end\n  return {now, 1}\n", ""),
     Mutant("if b and not found and end_of(kind, start_of(kind, at)) > now then", "if b and not found then"),
-    Mutant("if not carrying[name] then keys", "if true then keys"),
     Mutant("b.h = math.max(0, b.h + (holds[name] or 0))", ""),
     Mutant("b.free = b.free - n", ""),
     Mutant("b.since = math.max(now + 1, at)", "b.since = at"),

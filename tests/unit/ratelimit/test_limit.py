@@ -1,11 +1,10 @@
-import asyncio
 import secrets
 import uuid
 
 import pytest
 
 from ias.ids import uuid7, uuid7_tail
-from ratelimit.ports import MAX_LEVEL, Admission, Limit
+from ratelimit.ports import MAX_LEVEL, Admission, Limit, Period, TokenHold, Unit
 from ratelimit.store_memory import MemoryAdmissionStore
 
 
@@ -34,7 +33,7 @@ def test_deciding_alone_leaves_no_reservation() -> None:
     store = MemoryAdmissionStore(lambda: 0, claim_ttl_ms=1)
     (decision,) = store.decide([Admission("org", 1, (), b"claim")])
     assert decision.reservation_id is not None
-    assert asyncio.run(store.unclaimed()) == []
+    assert len(store._state.records) == 0
 
 
 def test_a_capacity_of_zero_lets_nothing_pass_and_promises_nothing() -> None:
@@ -42,3 +41,22 @@ def test_a_capacity_of_zero_lets_nothing_pass_and_promises_nothing() -> None:
     (decision,) = store.decide([Admission("org", 1, (Limit("n", "b", 1, 60_000, 0),), b"")])
     assert decision.reservation_id is None
     assert [(s.remaining, s.retry_ms) for s in decision.states] == [(0, -1)]
+
+
+def test_deciding_alone_charges_tokens_at_once_and_counts_no_streams() -> None:
+    """Nobody could settle here: the processes that see the end of the request have another memory."""
+    now = 0
+    store = MemoryAdmissionStore(lambda: now)
+    tokens = Limit("tokensPerMinute", "t", 60, 60_000, 100, Unit.TOKENS)
+    streams = Limit("concurrentRequests", "s", 0, 1, 1, Unit.STREAMS)
+    budget = Limit("monthly budget", "org", 0, 1, 150, Unit.TOKENS, Period.MONTH)
+
+    def decide(wanted: int) -> tuple[bool, list[int]]:
+        (decision,) = store.decide([Admission("org", 1, (tokens, streams, budget), b"", tokens=TokenHold(wanted))])
+        return decision.reservation_id is not None, [state.remaining for state in decision.states]
+
+    assert decide(90) == (True, [10, 1, 60])
+    assert decide(11) == (False, [10, 1, 60])
+    now = 90_000
+    assert decide(60) == (True, [40, 1, 0])
+    assert decide(1) == (False, [40, 1, 0])
