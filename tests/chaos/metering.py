@@ -76,7 +76,7 @@ def _bounce(service: Ground) -> None:
     assert service.kafka is not None
     service.kafka.kill()
     time.sleep(2)
-    service.kafka.start()
+    service.kafka.start(wait=False)  # slow; meanwhile other things happen
 
 
 def settled(service: Ground, tenants: list[Tenant], admitted: int) -> Books:

@@ -59,12 +59,16 @@ class KafkaBroker:
         run(self._program("kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qk", "-c", str(self._settings)))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start and return when it answers. On the main thread: the broker dies with the thread that has started it."""
+    def start(self, *, wait: bool = True) -> None:
+        """Start, and return when it answers unless told not to wait. On the main thread: the broker dies with the thread that has started it."""
         self._process = launch(self._program("kafka.Kafka", str(self._settings)))
+        if wait:
+            self._wait(self._process)
+
+    def _wait(self, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + _START_S
         while not self._listens():
-            assert self._process.poll() is None, f"Kafka ended\n{self.log.read_text()[-3000:]}"
+            assert process.poll() is None, f"Kafka ended\n{self.log.read_text()[-3000:]}"
             assert time.monotonic() < deadline, f"Kafka did not start\n{self.log.read_text()[-3000:]}"
             time.sleep(0.05)
 
