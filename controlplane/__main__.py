@@ -27,13 +27,13 @@ USAGE = """usage: python -m controlplane COMMAND [--help] [--check-config]
 
 commands:
   api              serve the REST API
-  worker           write usage events from the spools to the ledger
+  worker           write usage events from the spools, or from Kafka, to the ledger
   migrate          bring the database to this version's schema; safe to repeat
   bootstrap-admin  make the first System Admin and print name and password once, as JSON
-  reconcile        compare what admission counts of every budget with the ledger
+  reconcile        compare what admission counts of every budget, and what engines count, with the ledger
 
 Settings come from the environment; '--help' after a command lists them.
-Exit status: 0 done, 1 cannot start, or budgets differ, 2 wrong settings or usage, 3 the database belongs to a newer version."""
+Exit status: 0 done, 1 cannot start, or a difference was found, 2 wrong settings or usage, 3 the database belongs to a newer version."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,10 +70,15 @@ def _complain(sentence: str, status: int) -> int:
 
 _COMMANDS: dict[str, Callable[[str, Sequence[str]], int]] = {
     "api": partial(_run, ApiSettings, app.serve, "The REST API of the control plane."),
-    "worker": partial(_run, WorkerSettings, usage.run, "Writes usage events from the spools to the ledger."),
+    "worker": partial(_run, WorkerSettings, usage.run, "Writes usage events from the spools, or from Kafka, to the ledger."),
     "migrate": partial(_run, DatabaseSettings, app.migrate, "Brings the database to this version's schema; safe to repeat."),
     "bootstrap-admin": partial(_run, DatabaseSettings, app.bootstrap_admin, "Makes the first System Admin; prints name and password once, as JSON."),
-    "reconcile": partial(_run, ReconcileSettings, app.reconcile, "Compares what admission counts of every budget with the ledger; 1: they differ."),
+    "reconcile": partial(
+        _run,
+        ReconcileSettings,
+        app.reconcile,
+        "Compares the ledger with what admission counts of every budget, and with what engines count; 1: they differ.",
+    ),
 }
 
 

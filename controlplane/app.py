@@ -28,6 +28,9 @@ from controlplane.http_protocol import DeadlineProtocol
 from controlplane.keys.rules import KeyRules
 from controlplane.publishing.reconciler import NoGateway, Reconciler
 from controlplane.publishing.service import Publisher
+from controlplane.reconciliation.counters_http import HttpCountersReader
+from controlplane.reconciliation.rules import table as engines_table
+from controlplane.reconciliation.service import EngineReconciler
 from controlplane.runtime import Runtime
 from controlplane.settings import ApiSettings, DatabaseSettings, ReconcileSettings
 from controlplane.unit_of_work import unit_of_work
@@ -123,15 +126,19 @@ async def migrate(settings: DatabaseSettings) -> None:
 
 
 async def reconcile(settings: ReconcileSettings) -> int:
-    """Print what admission counts of every budget beside the ledger's sum; 1 when they differ. Raises StoreUnavailable."""
+    """Print what admission counts of every budget, and what engines count, beside the ledger's sums; 1 when they differ. Raises StoreUnavailable."""
     engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=1)
+    reader = HttpCountersReader()
     try:
         async with open_counters(settings.valkey_url.get_secret_value()) as counters:
             compared = [comparison async for comparison in compare(engine, counters, datetime.now(UTC))]
+        engines = await EngineReconciler(engine, reader, lambda: datetime.now(UTC), settings.reconcile_tolerance).step()
     finally:
+        await reader.close()
         await engine.dispose()
-    sys.stdout.write(f"{table(compared)}\n")
-    return 1 if any(comparison.difference for comparison in compared) else 0
+    sys.stdout.write(f"{table(compared)}\n\n{engines_table(engines)}\n")
+    differ = any(comparison.difference for comparison in compared) or any(one.is_alarm(settings.reconcile_tolerance) for one in engines)
+    return 1 if differ else 0
 
 
 async def bootstrap_admin(settings: DatabaseSettings) -> None:

@@ -37,7 +37,14 @@ class CountersSettings(Settings):
         return value
 
 
-class ReconcileSettings(DatabaseSettings, CountersSettings):
+class ToleranceSettings(Settings):
+    """When a difference is an alarm."""
+
+    reconcile_tolerance: float = Field(default=0.01, ge=0, le=1)
+    """Share of an engine's tokens by which the ledger may differ before it is an alarm; requests that run are in one and not in the other."""
+
+
+class ReconcileSettings(DatabaseSettings, CountersSettings, ToleranceSettings):
     """What `reconcile` compares."""
 
 

@@ -18,7 +18,7 @@ from ias import logs, telemetry
 log = logs.get(__name__)
 
 
-class Reconciler:
+class EngineReconciler:
     """Looks at every engine. `now` is wall-clock time."""
 
     def __init__(self, engine: AsyncEngine, counters: CountersReader, now: Callable[[], datetime], tolerance: float) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from controlplane import database
 from controlplane.budgets.app import keep_budgets
 from controlplane.reconciliation.counters_http import HttpCountersReader
-from controlplane.reconciliation.service import Reconciler
+from controlplane.reconciliation.service import EngineReconciler
 from controlplane.security_events import feed_kafka
 from controlplane.security_events.consumer import SecurityConsumer
 from controlplane.security_events.feed_files import FileFeed
@@ -100,7 +100,7 @@ async def _keep_up(settings: WorkerSettings, security: SecurityConsumer, stop: a
 async def _reconcile(settings: WorkerSettings, engine: AsyncEngine, stop: asyncio.Event) -> None:
     reader = HttpCountersReader()
     try:
-        await Reconciler(engine, reader, lambda: datetime.now(UTC), settings.reconcile_tolerance).run(stop, settings.reconcile_interval_s)
+        await EngineReconciler(engine, reader, lambda: datetime.now(UTC), settings.reconcile_tolerance).run(stop, settings.reconcile_interval_s)
     finally:
         await reader.close()
 

@@ -6,13 +6,13 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from controlplane.settings import CountersSettings
+from controlplane.settings import CountersSettings, ToleranceSettings
 from ias.kafka import KafkaSettings
 
 Directories = Annotated[tuple[Path, ...], NoDecode]
 
 
-class WorkerSettings(KafkaSettings, CountersSettings):
+class WorkerSettings(KafkaSettings, CountersSettings, ToleranceSettings):
     """The environment of `python -m controlplane worker`."""
 
     database_url: SecretStr
@@ -38,9 +38,6 @@ class WorkerSettings(KafkaSettings, CountersSettings):
 
     reconcile_interval_s: float = Field(300.0, ge=0)
     """How often the ledger is compared with the engines' own counters; 0: never."""
-
-    reconcile_tolerance: float = Field(0.01, ge=0, le=1)
-    """Share of an engine's tokens by which the ledger may differ before the alarm metric says so."""
 
     @field_validator("spool_dirs", "security_dirs", mode="before")
     @classmethod
