@@ -50,13 +50,12 @@ class Heartbeats:
         try:
             answer = await self._store.top_up(live.reservation, tokens)
         except StoreUnavailable:
-            answer = None
+            return None
         if answer is not Held.OVER:
-            # The stream goes on also when the store is away or has lost it: then this much is held again.
             live.held += tokens
             self._spool.grow(context.reservation_id, live.held)
         if answer is Held.UNKNOWN:
-            self.hurry(context.reservation_id)
+            self.hurry(context.reservation_id)  # all of it is held again
         return answer
 
     def hurry(self, reservation_id: str) -> bool:

@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import pytest
-
 from extproc.holding import Hold
 from extproc.machine import State
 from ias.context import RequestContext
@@ -134,11 +132,25 @@ def test_a_stream_that_has_said_all_is_not_ended_again() -> None:
     assert (played.event.outcome, played.event.output_tokens) == (Outcome.COMPLETE, 3)
 
 
-@pytest.mark.parametrize("answer", [None, Held.UNKNOWN])
-def test_while_the_store_is_away_or_has_forgotten_the_stream_goes_on(answer: Held | None) -> None:
+def test_what_the_store_has_forgotten_is_held_again() -> None:
     played = growing() >> chunk(token() * 3) << None
-    played = played.topped_up(answer) << sends(token() * 3)
+    played = played.topped_up(Held.UNKNOWN) << sends(token() * 3)
     assert played.event_held() == 20
+
+
+def test_while_the_store_is_away_the_stream_goes_on_and_asks_again() -> None:
+    played = growing() >> chunk(token() * 3) << None
+    played = played.topped_up(None) << sends(token() * 3)
+    for _ in range(2):  # a quarter of a step
+        played = played.asks(0) >> chunk(token()) << sends(token())
+    played = played.asks(0) >> chunk(token()) << None
+    played = played.asks(8, waits=True).topped_up(Held.GRANTED) << sends(token())
+    assert played.event_held() == 20
+
+
+def test_a_store_that_comes_back_refusing_ends_what_went_on_without_it() -> None:
+    played = (growing() >> chunk(token() * 3)).topped_up(None) >> chunk(token() * 3) << None
+    played = played.topped_up(Held.OVER) << sends(token() * 3, ending(0), usage_and_done(10, 6), end=True)
 
 
 def test_one_event_that_outgrows_several_steps_asks_for_all_of_them() -> None:

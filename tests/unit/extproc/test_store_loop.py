@@ -184,11 +184,11 @@ async def test_a_top_up_is_held_and_recorded_and_a_refused_one_is_not(desk: Desk
     assert owed.input_tokens + owed.output_tokens == 150
 
 
-async def test_while_the_store_is_away_a_stream_takes_what_it_needs(desk: Desk) -> None:
+async def test_while_the_store_is_away_nothing_more_is_held(desk: Desk) -> None:
     context = await desk.begun(held=100)
     desk.store.away = True
     assert await desk.heartbeats.top_up(context, 50) is None
-    assert desk.heartbeats._live[context.reservation_id].held == 150
+    assert desk.heartbeats._live[context.reservation_id].held == 100
 
 
 async def test_a_top_up_of_a_request_that_has_ended_is_refused(desk: Desk) -> None:
