@@ -21,6 +21,7 @@ Command = tuple[str | int | bytes, ...]
 Replies = list[Any]
 
 _CONNECT_S = 1.0
+_SHORTEST_S = 0.001
 _LOOP_LATE_S = 0.005
 """A deadline that we notice later than this says that our own loop was busy, and nothing about the server: it gets its time once more."""
 
@@ -74,10 +75,12 @@ class RespClient:
         """
         if not commands:
             return []
+        loop = asyncio.get_running_loop()
+        until = loop.time() + deadline_ms / 1000
         connection = await self._connected_one(deadline_ms)
         if connection.overdue:
             raise StoreUnavailable("an earlier call is still unanswered")
-        return await connection.send(commands, deadline_ms / 1000, on_late)
+        return await connection.send(commands, max(_SHORTEST_S, until - loop.time()), on_late)
 
     async def connect(self, deadline_ms: float) -> int:
         """Connect if need be; return how many connections there have been: a new one may reach a server that was emptied."""

@@ -23,9 +23,9 @@ class ScriptRunner:
         self._clock = clock
         self.deadline_ms = deadline_ms
 
-    async def connect(self) -> int:
+    async def connect(self, until: float | None = None) -> int:
         """Connect if need be; return how many connections there have been: a new one may reach a server that was emptied."""
-        return await self._client.connect(self.deadline_ms)
+        return await self._client.connect(self._left_ms(until))
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -34,8 +34,9 @@ class ScriptRunner:
         """Run all; raises StoreUnavailable if any of them did not."""
         if not calls:
             return []
-        not_after = await self.not_after()
-        replies = await self.ask([self.command(call, not_after) for call in calls])
+        until = self.until()
+        not_after = await self.not_after(until)
+        replies = await self.ask([self.command(call, not_after) for call in calls], until)
         if any(len(reply) == 1 for reply in replies):
             raise StoreUnavailable("the call came too late")
         return replies
@@ -44,41 +45,47 @@ class ScriptRunner:
         name, org_id, arguments = call
         return ("EVALSHA", self.sha[name], 1, layout.due(org_id), not_after_ms, *arguments)
 
-    async def ask(self, commands: Sequence[Command]) -> Replies:
+    async def ask(self, commands: Sequence[Command], until: float | None = None) -> Replies:
         """Send and return the replies; raises StoreUnavailable if one of them is an error."""
-        replies = await self.send(commands)
+        replies = await self.send(commands, until)
         for reply in replies:
             if isinstance(reply, ReplyError):
                 raise StoreUnavailable(str(reply)) from reply
         return replies
 
-    async def send(self, commands: Sequence[Command], on_late: Callable[[Replies], None] | None = None) -> Replies:
+    async def send(self, commands: Sequence[Command], until: float | None = None, on_late: Callable[[Replies], None] | None = None) -> Replies:
         """One round trip; errors stand in place of their reply. A flushed server has forgotten the scripts: they are loaded and run then."""
         sent = local_ms()
-        replies = await self._client.call(commands, self.deadline_ms, on_late)
+        replies = await self._client.call(commands, self._left_ms(until), on_late)
         received = local_ms()
         for command, reply in zip(commands, replies, strict=True):
             if command[0] == "EVALSHA" and isinstance(reply, list):
                 self._clock.observe(sent, received, reply[0])
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT")]
         if missing:
-            left_ms = max(1.0, self.deadline_ms - (received - sent))
-            again = await self._client.call([*self._load, *(commands[i] for i in missing)], left_ms)
+            again = await self._client.call([*self._load, *(commands[i] for i in missing)], self._left_ms(until or sent + self.deadline_ms))
             for i, reply in zip(missing, again[len(self._load) :], strict=True):
                 replies[i] = reply
         return replies
 
-    async def now(self) -> int:
+    async def now(self, until: float | None = None) -> int:
         """The server's time, or a little less."""
         if not self._clock.known:
             sent = local_ms()
-            ((seconds, micros),) = await self.ask([("TIME",)])
+            ((seconds, micros),) = await self.ask([("TIME",)], until)
             self._clock.observe(sent, local_ms(), int(seconds) * 1000 + int(micros) // 1000)
         return self._clock.at(local_ms())
 
-    async def not_after(self) -> int:
+    async def not_after(self, until: float | None = None) -> int:
         """The last moment, on the server's clock, at which a call that is sent now may run."""
-        return await self.now() + 2 * self.deadline_ms
+        return await self.now(until) + 2 * self.deadline_ms
+
+    def until(self) -> float:
+        """When a call that begins now has to be answered, in local time: its steps share one deadline."""
+        return local_ms() + self.deadline_ms
+
+    def _left_ms(self, until: float | None) -> float:
+        return self.deadline_ms if until is None else max(1.0, until - local_ms())
 
 
 def local_ms() -> float:

@@ -1,6 +1,6 @@
-"""The admission store in process memory: the same port, the same rules, no shared state.
+"""The admission store in process memory: the same port, the same rules, no shared state and no loss of time.
 
-extauth decides by it while Valkey is away (`decide`), and tests run the port's suite on it.
+The rules can be read here in Python as the scripts have them in Lua. Every test of the port runs on both; tests of other rooms use this one.
 """
 
 import uuid
@@ -59,15 +59,7 @@ class MemoryAdmissionStore:
 
     async def admit(self, admissions: Sequence[Admission]) -> list[Decision]:
         now = self._clock()
-        return [self._admit(admission, now, recorded=True) for admission in admissions]
-
-    def decide(self, admissions: Sequence[Admission]) -> list[Decision]:
-        """Decide without recording reservations, for a process whose holds nobody can settle.
-
-        Tokens are charged as they would be held, concurrent requests are not counted, budgets begin with nothing spent.
-        """
-        now = self._clock()
-        return [self._admit(admission, now, recorded=False) for admission in admissions]
+        return [self._admit(admission, now) for admission in admissions]
 
     async def extend(self, reservations: Sequence[Reservation], ttl_ms: int) -> list[Held]:
         now, deadline = self._clock(), self._clock() + _ttl(ttl_ms)
@@ -150,30 +142,29 @@ class MemoryAdmissionStore:
         found = [(key, self._state.counter(key, now)) for key in keys]
         return [None if c is None else BudgetState(key, c.base, c.own, c.held, c.since_ms) for key, c in found]
 
-    def _admit(self, a: Admission, now: int, *, recorded: bool) -> Decision:
+    def _admit(self, a: Admission, now: int) -> Decision:
         at, wishes = self._wishes(a, now)
         offer = Offer.of(a.tokens)
-        unseeded = self._unseeded(a.org_id, wishes, at, now) if recorded else ()
+        unseeded = self._unseeded(a.org_id, wishes, at, now)
         if unseeded:
             return Decision(None, (), unseeded=unseeded)
         for wish in wishes:
-            wish.wanted = {Unit.REQUESTS: a.cost, Unit.STREAMS: 1 if recorded else 0, Unit.TOKENS: offer.least}[wish.limit.unit]
+            wish.wanted = {Unit.REQUESTS: a.cost, Unit.STREAMS: 1, Unit.TOKENS: offer.least}[wish.limit.unit]
         fits = [wish.wanted <= wish.free for wish in wishes]
         admitted = all(fit or wish.limit.dry_run for fit, wish in zip(fits, wishes, strict=True))
         tightest = min((w.free for w in wishes if w.limit.unit is Unit.TOKENS and not w.limit.dry_run), default=offer.full_from)
         tokens = offer.held(tightest)
         if admitted:
             for wish in (wish for fit, wish in zip(fits, wishes, strict=True) if fit):
-                self._admit_to(a, wish, tokens, at, now, recorded=recorded)
+                self._admit_to(a, wish, tokens, at, now)
         states = tuple(state(w.limit, w.level, w.wanted, fit, now) for fit, w in zip(fits, wishes, strict=True))
         learned = self._learned(a)
         if not admitted:
             return Decision(None, states, learned=learned)
         rid = str(uuid7(at, a.reservation_entropy))
-        if recorded:
-            items = {w.limit: w.held for fit, w in zip(fits, wishes, strict=True) if fit and w.limit.unit is not Unit.REQUESTS}
-            self._state.keep_record(a.org_id, rid, Record(a.user_id, a.key_id, at, tokens, a.claim, False, items), HELD_MS, now)
-            self._state.due[a.org_id, rid] = now + self._claim_ttl_ms
+        items = {w.limit: w.held for fit, w in zip(fits, wishes, strict=True) if fit and w.limit.unit is not Unit.REQUESTS}
+        self._state.keep_record(a.org_id, rid, Record(a.user_id, a.key_id, at, tokens, a.claim, False, items), HELD_MS, now)
+        self._state.due[a.org_id, rid] = now + self._claim_ttl_ms
         return Decision(rid, states, tokens, learned=learned)
 
     def _wishes(self, a: Admission, now: int) -> tuple[int, list[_Wish]]:
@@ -205,11 +196,9 @@ class MemoryAdmissionStore:
                 self._state.keep_counter(key, wish.level, now)
         return tuple(found)
 
-    def _admit_to(self, a: Admission, wish: _Wish, tokens: int, at: int, now: int, *, recorded: bool) -> None:
+    def _admit_to(self, a: Admission, wish: _Wish, tokens: int, at: int, now: int) -> None:
         if wish.limit.unit is Unit.REQUESTS:
             self._take(a.org_id, wish, a.cost, 0, at, now)
-        elif not recorded:
-            self._take(a.org_id, wish, tokens if wish.limit.unit is Unit.TOKENS else 0, 0, at, now)
         else:
             wish.held = 1 if wish.limit.unit is Unit.STREAMS else min(tokens, wish.free) if wish.limit.dry_run else tokens
             self._take(a.org_id, wish, 0, wish.held, at, now)

@@ -77,13 +77,14 @@ class ValkeyAdmissionStore:
     async def admit(self, admissions: Sequence[Admission]) -> list[Decision]:
         if not admissions:
             return []
-        connections = await self._urgent.connect()
-        not_after = await self._urgent.not_after()
+        until = self._urgent.until()
+        connections = await self._urgent.connect(until)
+        not_after = await self._urgent.not_after(until)
         sent = local_ms()
         fresh = self._noted.fresh([a.org_id for a in admissions], sent, connections)
         note = index.note(fresh, self._clock.at(sent), self._claim_ttl_ms)
         calls = [self._urgent.command(self._admission(admission), not_after) for admission in admissions]
-        replies = await self._urgent.send([*note, *calls], lambda late: self._release(admissions, late[len(note) :]))
+        replies = await self._urgent.send([*note, *calls], until, lambda late: self._release(admissions, late[len(note) :]))
         replies = replies[len(note) :]
         if all(isinstance(reply, list) and len(reply) > 1 for reply in replies):
             self._noted.add(fresh, sent)

@@ -4,7 +4,7 @@ import uuid
 import pytest
 
 from ias.ids import uuid7, uuid7_tail
-from ratelimit.ports import MAX_LEVEL, Admission, Limit, Period, TokenHold, Unit
+from ratelimit.ports import MAX_LEVEL, Admission, Limit, Reservation, TokenHold
 from ratelimit.store_memory import MemoryAdmissionStore
 
 
@@ -20,43 +20,21 @@ def test_the_tail_of_a_uuid7_is_that_of_the_whole() -> None:
         assert uuid.UUID(f"01234567-89ab-{uuid7_tail(bits)}").version == 7
 
 
-def test_the_memory_of_the_memory_store_is_bounded_by_what_is_in_use() -> None:
+async def test_the_memory_of_the_memory_store_is_bounded_by_what_is_in_use() -> None:
     now = 0
     store = MemoryAdmissionStore(lambda: now)
-    for i in range(10_000):
+    for i in range(5_000):
         now = i
-        store.decide([Admission("org", 1, (Limit("n", f"b{i}", 1, 1, 1),), b"")])
-    assert len(store._state.levels) <= 1_024
+        (decision,) = await store.admit([Admission("org", i, (Limit("n", f"b{i}", 1, 1, 1),), b"")])
+        await store.settle([(Reservation("org", "", "", decision.reservation_id or ""), 1)])
+    state = store._state
+    assert len(state.levels) <= 1_024
+    assert len(state.records) == len(state.due) == len(state.swept) == 0
 
 
-def test_deciding_alone_leaves_no_reservation() -> None:
-    store = MemoryAdmissionStore(lambda: 0, claim_ttl_ms=1)
-    (decision,) = store.decide([Admission("org", 1, (), b"claim")])
-    assert decision.reservation_id is not None
-    assert len(store._state.records) == 0
-
-
-def test_a_capacity_of_zero_lets_nothing_pass_and_promises_nothing() -> None:
-    store = MemoryAdmissionStore(lambda: 0)
-    (decision,) = store.decide([Admission("org", 1, (Limit("n", "b", 1, 60_000, 0),), b"")])
-    assert decision.reservation_id is None
-    assert [(s.remaining, s.retry_ms) for s in decision.states] == [(0, -1)]
-
-
-def test_deciding_alone_charges_tokens_at_once_and_counts_no_streams() -> None:
-    """Nobody could settle here: the processes that see the end of the request have another memory."""
-    now = 0
-    store = MemoryAdmissionStore(lambda: now)
-    tokens = Limit("tokensPerMinute", "t", 60, 60_000, 100, Unit.TOKENS)
-    streams = Limit("concurrentRequests", "s", 0, 1, 1, Unit.STREAMS)
-    budget = Limit("monthly budget", "org", 0, 1, 150, Unit.TOKENS, Period.MONTH)
-
-    def decide(wanted: int) -> tuple[bool, list[int]]:
-        (decision,) = store.decide([Admission("org", 1, (tokens, streams, budget), b"", tokens=TokenHold(wanted))])
-        return decision.reservation_id is not None, [state.remaining for state in decision.states]
-
-    assert decide(90) == (True, [10, 1, 60])
-    assert decide(11) == (False, [10, 1, 60])
-    now = 90_000
-    assert decide(60) == (True, [40, 1, 0])
-    assert decide(1) == (False, [40, 1, 0])
+@pytest.mark.parametrize(
+    ("full", "share", "reduced", "at_least"), [(-1, 100, 0, 0), (1 << 40, 100, 0, 0), (1, 0, 0, 0), (1, 101, 0, 0), (1, 1, -1, 0), (1, 1, 0, -1)]
+)
+def test_a_hold_that_no_script_could_decide_exactly_is_refused(full: int, share: int, reduced: int, at_least: int) -> None:
+    with pytest.raises(ValueError, match="not a hold"):
+        TokenHold(full, share, reduced, at_least)
