@@ -99,6 +99,10 @@ fuzz-wire: $(VENV)/fuzz.stamp ## Coverage-guided fuzzing of the wire for SECONDS
 fuzz-wire-long: $(VENV)/fuzz.stamp ## The same for an hour
 	@$(BIN)/python -m tests.fuzz 3600
 
+.PHONY: mutants-admission
+mutants-admission: $(VENV)/dev.stamp ## Plant mistakes in the admission scripts: the random histories must notice each
+	@$(BIN)/python -m tests.support.admission_mutants
+
 .PHONY: docs
 docs: $(VENV)/dev.stamp ## Regenerate docs/settings.md from the settings classes
 	$(BIN)/python tools/settings_doc.py
