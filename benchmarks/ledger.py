@@ -98,7 +98,7 @@ def kafka() -> Iterator[KafkaBroker | None]:
         try:
             yield broker
         finally:
-            broker.kill()
+            broker.close()
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from standalone.ports import reserve
 from standalone.process import Program, launch, run
 
 VERSION = "4.1.0"
@@ -52,7 +53,8 @@ class KafkaBroker:
     def __init__(self, home: Path, jars: Path) -> None:
         self._home = home
         self._jars = jars
-        self.port, controller = _free_port(), _free_port()
+        self._ports = reserve("127.0.0.1"), reserve("127.0.0.1")
+        self.port, controller = (port.number for port in self._ports)
         self.bootstrap = f"127.0.0.1:{self.port}"
         self._settings = home / "server.properties"
         self._settings.write_text(_SETTINGS.format(home=home, port=self.port, controller=controller))
@@ -79,6 +81,12 @@ class KafkaBroker:
             self._process.wait(20)
             self._process = None
 
+    def close(self) -> None:
+        """Kill it for good."""
+        self.kill()
+        for port in self._ports:
+            port.holder.close()
+
     @property
     def log(self) -> Path:
         return self._home / "log"
@@ -104,7 +112,7 @@ def kafka_broker() -> Iterator[KafkaBroker]:
         broker.start()
         yield broker
     finally:
-        broker.kill()
+        broker.close()
         shutil.rmtree(home)
 
 
@@ -144,9 +152,3 @@ def _download(target: Path) -> None:
         if done.returncode:
             pytest.fail(f"Kafka's jars cannot be had from Maven Central:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         (Path(folder) / "jars").rename(target)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

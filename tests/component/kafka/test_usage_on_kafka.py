@@ -10,26 +10,35 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from controlplane import database
+from controlplane.security_events.consumer import SecurityConsumer
+from controlplane.security_events.feed_kafka import KafkaFeed
 from controlplane.usage.consumer import Consumer
 from controlplane.usage.ledger_postgres import PostgresLedger
-from controlplane.usage.ports import Positions, Unavailable
+from controlplane.usage.ports import Position, Positions, Unavailable
 from controlplane.usage.source_kafka import KafkaSource
 from controlplane.usage.topics import ensure_topics
+from extauth.security_events import SecurityEvents
 from extproc.kafka_sink import POSITION_FILE, KafkaSink
-from ias import cloudevents
+from ias import cloudevents, security_event
 from ias.kafka import KafkaSettings, Message, Publisher
 from ias.spool_format import Closed, encode, segment_numbers
-from ias.usage_event import DEAD_TOPIC, SOURCE, TOPIC, TYPE, Outcome, RequestRecorded
+from ias.usage_event import DEAD_TOPIC, SOURCE, TOPIC, TYPE, Outcome, RequestRecorded, decode
 from ias.usage_event import encode as to_json
+from tests.component.extproc.running import extproc, fresh_context, say
+from tests.support.ext_proc import response_headers
 from tests.support.kafka import KafkaBroker
 from tests.support.usage_events import ADMITTED_MS, SpoolWriter, event, some_id
+from tests.support.valkey import TestValkey
 
 PARTITIONS = 3
+pytestmark = pytest.mark.timeout(300)  # the first time, the broker is downloaded
 
 
 @pytest.fixture
@@ -93,7 +102,7 @@ async def consume_until(count: int, database_url: str, *consumers: Consumer) -> 
                     await asyncio.sleep(0.2)
 
 
-async def read_topic(settings: KafkaSettings, topic: str, count: int) -> list[object]:
+async def read_topic(settings: KafkaSettings, topic: str, count: int) -> list[Any]:
     """Read so many records of a topic from its beginning."""
     consumer = AIOKafkaConsumer(**settings.kafka_client(), auto_offset_reset="earliest")
     await consumer.start()
@@ -249,13 +258,43 @@ async def test_what_the_ledger_cannot_keep_goes_to_the_dead_letter_topic_with_th
 async def test_a_topic_that_is_not_what_it_was_is_read_from_its_beginning(
     settings: KafkaSettings, publisher: Publisher, ledger: PostgresLedger, database_url: str
 ) -> None:
-    from controlplane.usage.ports import Position
-
     await ledger.write([], {f"kafka:{settings.topic(TOPIC)}/{number}": Position(0, 1_000_000) for number in range(PARTITIONS)})
     await publisher.publish(settings.topic(TOPIC), [message(of_org(number, number)) for number in range(10)])
     async with source(settings, publisher) as kafka_source:
         await consume_until(10, database_url, Consumer(kafka_source, ledger, lambda: ADMITTED_MS))
     assert await kept(database_url) == (10, 10)
+
+
+async def test_extproc_sends_what_it_records(tmp_path: Path, settings: KafkaSettings, valkey: TestValkey) -> None:
+    asked = fresh_context()
+    to_kafka = {"IAS_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "IAS_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix}
+    async with extproc(tmp_path, valkey.url, **to_kafka) as running, running.envoy() as envoy:
+        await say(await envoy.admitted(asked), response_headers(204, end=True))
+        (record,) = await read_topic(settings, TOPIC, 1)
+    assert record.key == asked.org_id.encode()
+    assert decode(record.value).event_id == asked.reservation_id
+
+
+async def test_security_events_come_over_kafka_too(tmp_path: Path, settings: KafkaSettings, publisher: Publisher, database_url: str) -> None:
+    await ensure_topics(settings.kafka_client(), [settings.topic(security_event.TOPIC)], PARTITIONS, 1)
+    events, stop = SecurityEvents(tmp_path, Publisher(settings.kafka_client()), settings.topic(security_event.TOPIC)), asyncio.Event()
+    for org in (None, some_id(1), some_id(2)):
+        events.count(401, "invalid_api_key", org, None, "192.0.2.7")
+    stop.set()
+    await events.run(stop)
+    assert list(tmp_path.iterdir()) == []
+    await publisher.publish(settings.topic(security_event.TOPIC), [Message(b"", b"{}", ())])
+    engine = database.create_engine(database_url)
+    consumer = SecurityConsumer(KafkaFeed(settings.kafka_client(), settings.topic(security_event.TOPIC), settings.topic("s")), engine)
+    connection = await asyncpg.connect(database_url)
+    async with asyncio.timeout(60):
+        while await connection.fetchval("SELECT count(*) FROM security_events") < 3:
+            if not await consumer.step():
+                await asyncio.sleep(0.05)
+    await connection.close()
+    stop.set()
+    await consumer.run(stop)
+    await engine.dispose()
 
 
 async def test_kill_9_of_the_worker_again_and_again_counts_every_event_once(
