@@ -3,6 +3,7 @@
 Levels are fractions of tokens; periods come from the calendar of the standard library; nothing expires. It shares no rule with the stores.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -57,7 +58,12 @@ class Granted:
 
 
 def period(calendar: Period, at_ms: int) -> tuple[int, int]:
-    day = datetime.fromtimestamp(at_ms // 1000, UTC).date()
+    return _period_of(calendar, datetime.fromtimestamp(at_ms // 1000, UTC).date().toordinal())
+
+
+@functools.cache
+def _period_of(calendar: Period, ordinal: int) -> tuple[int, int]:
+    day = date.fromordinal(ordinal)
     if calendar is Period.DAY:
         start, end = day, day + timedelta(days=1)
     elif calendar is Period.WEEK:
