@@ -9,7 +9,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -38,7 +38,7 @@ class Address:
     port: int
     path: str
     tls: bool
-    greeting: tuple[Command, ...]
+    greeting: tuple[Command, ...] = field(repr=False)
 
     @classmethod
     def parse(cls, url: str) -> "Address":

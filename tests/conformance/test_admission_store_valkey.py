@@ -354,4 +354,5 @@ def test_an_address_of_another_kind_is_refused(url: str) -> None:
 
 def test_addresses() -> None:
     assert Address.parse("unix://:pw@/run/valkey.sock?db=2") == Address("localhost", 6379, "/run/valkey.sock", False, (("AUTH", "pw"), ("SELECT", 2)))
+    assert "pw" not in repr(Address.parse("unix://:pw@/run/valkey.sock"))
     assert Address.parse("rediss://u:p@v:1/3") == Address("v", 1, "", True, (("AUTH", "u", "p"), ("SELECT", 3)))
