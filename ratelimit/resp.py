@@ -22,6 +22,8 @@ Replies = list[Any]
 
 _CONNECT_S = 1.0
 _SHORTEST_S = 0.001
+_SILENT_S = 2.0
+"""A connection on which an answer is overdue for so long is given up: the other end may be gone without a word."""
 _LOOP_LATE_S = 0.005
 """A deadline that we notice later than this says that our own loop was busy, and nothing about the server: it gets its time once more."""
 
@@ -131,11 +133,15 @@ class RespClient:
                     _, connection = await loop.create_connection(_Connection, to.host, to.port, ssl=tls)
         except (OSError, TimeoutError) as error:
             raise StoreUnavailable(f"cannot connect: {str(error) or type(error).__name__}") from error
-        if self._first:
-            refused = next((r for r in await connection.send(self._first, _CONNECT_S, None) if isinstance(r, ReplyError)), None)
-            if refused is not None:
-                connection.close()
-                raise StoreUnavailable(str(refused)) from refused
+        try:
+            replies = await connection.send(self._first, _CONNECT_S, None) if self._first else []
+        except StoreUnavailable:
+            connection.close()
+            raise
+        refused = next((reply for reply in replies if isinstance(reply, ReplyError)), None)
+        if refused is not None:
+            connection.close()
+            raise StoreUnavailable(str(refused)) from refused
         return connection
 
 
@@ -228,6 +234,12 @@ class _Connection(asyncio.Protocol):
     def _give_up(self, batch: _Batch) -> None:
         batch.overdue = True
         self.overdue += 1
+        self._loop.call_later(_SILENT_S, self._silent, batch)
+
+    def _silent(self, batch: _Batch) -> None:
+        if batch.left and self._transport is not None:
+            self.closed = True
+            self._transport.abort()
 
     def _fail(self, error: StoreUnavailable) -> None:
         waiting, self._waiting = self._waiting, deque()

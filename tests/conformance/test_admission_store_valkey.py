@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from redis.asyncio import Redis
 
-from ratelimit import layout, store_valkey
+from ratelimit import layout, resp, store_valkey
 from ratelimit.index import FORGET_MS, IDLE_LOOK_MS
 from ratelimit.layout import counter
 from ratelimit.periods import period_at
@@ -310,6 +310,25 @@ async def test_a_lost_connection_is_made_again(store: ValkeyAdmissionStore, clie
         await client.client_kill_filter(_type="normal", skipme=True)
         await until_lost(store)
         assert (await admitted_at_last(store)).reservation_id is not None
+
+
+async def test_a_connection_that_stays_silent_is_given_up(valkey: TestValkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the machine at the other end is gone without a word: waiting for its answer would never end."""
+    monkeypatch.setattr(resp, "_SILENT_S", 0.05)
+    async with HeldAnswers().before(valkey.url) as link:
+        store = store_valkey.connect(link.url, deadline_ms=PATIENT_MS)
+        await admit(store, RPM)
+        store._urgent.deadline_ms = 20
+        link.hold()
+        with pytest.raises(StoreUnavailable):
+            await store.admit([admission(RPM)])
+        await until_lost(store)
+        with pytest.raises(StoreUnavailable):
+            await store.admit([admission(RPM)])
+        link.release()
+        store._urgent.deadline_ms = PATIENT_MS
+        assert (await admitted_at_last(store)).reservation_id is not None
+        await store.aclose()
 
 
 async def test_user_and_password_are_said_first(valkey: TestValkey, client: Redis) -> None:
