@@ -25,7 +25,7 @@ _END_FLAGS = frames.END_HEADERS | frames.END_STREAM
 class Sender:
     """What goes out on one connection."""
 
-    __slots__ = ("_signalled", "_waiting", "initial_window", "is_held", "max_frame", "out", "unsent_bytes", "window")
+    __slots__ = ("_ready", "_signalled", "initial_window", "is_held", "max_frame", "out", "unsent_bytes", "window")
 
     def __init__(self) -> None:
         self.out: list[bytes | memoryview] = []
@@ -37,7 +37,8 @@ class Sender:
         self.unsent_bytes = 0
         """What waits on all streams."""
         self._signalled = False
-        self._waiting: dict[int, Stream] = {}
+        self._ready: dict[int, Stream] = {}
+        """Streams with room of their own that wait for the connection, in the order of their turns."""
 
     def message(self, stream: Stream, message: bytes) -> bool:
         """Send a message; False when it, or a part of it, has to wait."""
@@ -82,41 +83,38 @@ class Sender:
             self.block(stream.id, block, frames.END_STREAM)
 
     def forget(self, stream: Stream) -> None:
-        """Drop what waits: the stream is over."""
-        self._waiting.pop(stream.id, None)
+        """Drop what waits: the stream is over, or all was sent."""
+        self._ready.pop(stream.id, None)
         stream.unsent = None
         self.unsent_bytes -= stream.unsent_bytes
         stream.unsent_bytes = 0
 
-    def widen(self, stream: Stream, increment: int) -> list[Stream]:
-        """Take more room on one stream; return it if nothing of it waits any longer."""
+    def widen(self, stream: Stream, increment: int) -> None:
+        """Take more (or less) room on one stream; raise StreamFault when that is more than there can be."""
         stream.window += increment
         if stream.window > frames.MAX_WINDOW:
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "window above 2^31-1")
-        if stream.unsent is None:
-            return []
-        return self.pump()
+        if stream.unsent is not None and stream.window > 0:
+            self._ready[stream.id] = stream
 
-    def widen_connection(self, increment: int) -> list[Stream]:
-        """Take more room on the connection; return the streams of which nothing waits any longer."""
+    def widen_connection(self, increment: int) -> None:
+        """Take more room on the connection; raise ConnectionFault when that is more than there can be."""
         self.window += increment
         if self.window > frames.MAX_WINDOW:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "window above 2^31-1")
-        return self.pump()
 
     def pump(self) -> list[Stream]:
         """Send what windows allow, each stream a part in turn; return the streams of which nothing waits any longer."""
         drained: list[Stream] = []
-        ready = [stream for stream in self._waiting.values() if stream.window > 0]
-        while ready and self.window > 0 and not self.is_held:
-            still = []
-            for stream in ready:
+        while self._ready and self.window > 0 and not self.is_held:
+            stream_id, stream = next(iter(self._ready.items()))
+            del self._ready[stream_id]
+            if stream.window > 0:
                 self._send_part(stream)
-                if stream.unsent is None:
-                    drained.append(stream)
-                elif stream.window > 0 and self.window > 0:
-                    still.append(stream)
-            ready = still
+            if stream.unsent is None:
+                drained.append(stream)
+            elif stream.window > 0:
+                self._ready[stream_id] = stream
         return drained
 
     def _message_in_parts(self, stream: Stream, message: bytes) -> bool:
@@ -124,16 +122,15 @@ class Sender:
             self.begin(stream)
         if stream.unsent is None:
             stream.unsent = deque()
-            self._waiting[stream.id] = stream
-        head = PREFIX.pack(0, len(message))
-        stream.unsent.append(memoryview(head))
+        stream.unsent.append(memoryview(PREFIX.pack(0, len(message))))
         if message:
             stream.unsent.append(memoryview(message))
         stream.unsent_bytes += len(message) + PREFIX_BYTES
         self.unsent_bytes += len(message) + PREFIX_BYTES
-        if not self.is_held:
-            while stream.unsent is not None and stream.window > 0 and self.window > 0:
-                self._send_part(stream)
+        while stream.unsent is not None and stream.window > 0 and self.window > 0 and not self.is_held:
+            self._send_part(stream)
+        if stream.unsent is not None and stream.window > 0:
+            self._ready[stream.id] = stream
         return stream.unsent is None
 
     def _send_part(self, stream: Stream) -> None:

@@ -82,6 +82,14 @@ def test_what_waits_on_a_whole_connection() -> None:
     assert peer.is_told() == [("aborted", 5, "resource_exhausted"), ("refused", 5, "resource_exhausted")]
 
 
+def test_answers_that_nobody_reads() -> None:
+    peer = Peer(max_held_bytes=100_000)
+    peer.says(call(1), call(3), call(5))
+    for number in (1, 3, 5):
+        peer.connection.respond(number, bytes(70_000))
+    assert peer.is_told() == [("aborted", 5, "resource_exhausted"), ("refused", 5, "resource_exhausted")]
+
+
 @pytest.mark.parametrize(
     ("limit", "flood"),
     [
