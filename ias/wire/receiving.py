@@ -215,7 +215,8 @@ class Receiver:
             self._refuse(stream)
 
     def _refuse(self, stream: Stream) -> None:
-        self._exchange.refuse(stream, stream.request.refusal or _UNKNOWN_METHOD)
+        if stream.final_block is None:  # else it was refused before, and the answer waits for its reader
+            self._exchange.refuse(stream, stream.request.refusal or _UNKNOWN_METHOD)
 
     # --- DATA ---
 

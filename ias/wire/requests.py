@@ -33,7 +33,7 @@ class Refusal:
 
 _NOT_GRPC = Refusal(Status.UNIMPLEMENTED, "not a gRPC request", 415)
 _NOT_POST = Refusal(Status.UNIMPLEMENTED, "not a POST request", 405)
-_TOO_LARGE = Refusal(Status.RESOURCE_EXHAUSTED, "the header list is too large", 431)
+_TOO_LARGE = Refusal(Status.RESOURCE_EXHAUSTED, "the header list is too large")
 _ENCODED = Refusal(Status.UNIMPLEMENTED, "messages must not be compressed")
 _BAD_TIMEOUT = Refusal(Status.INTERNAL, "malformed grpc-timeout")
 
@@ -92,7 +92,7 @@ def read_request(fields: Fields, max_header_bytes: int) -> Request:
     if length is not None and not (length.isdigit() and len(length) < 16):
         raise _malformed("content-length that is no number")
     timeout, refusal = _read_call(pseudo, meaning)
-    if size > max_header_bytes:
+    if size > max_header_bytes and (refusal is None or refusal.http == 200):
         refusal = _TOO_LARGE
     path = pseudo.get(b":path", b"").decode("latin-1")
     return Request(path, fields, timeout, None if length is None else int(length), refusal)

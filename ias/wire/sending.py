@@ -57,7 +57,25 @@ class Sender:
             self.begin(stream)
             self.out += (_MESSAGE.pack(size << 8, 0, stream.id, 0, size - PREFIX_BYTES), message)
             return True
-        return self._message_in_parts(stream, message)
+        if not stream.begun:
+            self.begin(stream)
+        return self.data(stream, PREFIX.pack(0, len(message)), message)
+
+    def data(self, stream: Stream, *pieces: bytes) -> bool:
+        """Send bytes as they are, after the head of the answer; False when a part of them has to wait."""
+        if stream.unsent is None:
+            stream.unsent = deque()
+        size = 0
+        for piece in filter(None, pieces):
+            stream.unsent.append(memoryview(piece))
+            size += len(piece)
+        stream.unsent_bytes += size
+        self.unsent_bytes += size
+        while stream.unsent is not None and stream.window > 0 and self.window > 0 and not self.is_held:
+            self._send_part(stream)
+        if stream.unsent is not None and stream.window > 0:
+            self._ready[stream.id] = stream
+        return stream.unsent is None
 
     def begin(self, stream: Stream) -> None:
         """Send the header block that begins an answer."""
@@ -76,8 +94,10 @@ class Sender:
         self.out.append(frames.frame(kind, flags | frames.END_HEADERS, stream_id, block))
 
     def end(self, stream: Stream, block: bytes) -> None:
-        """Send the header block that ends an answer."""
-        if block is TRAILERS_OK and self._signalled:
+        """Send the header block that ends an answer; an empty one ends it without trailers."""
+        if not block:
+            self.out.append(frames.frame(frames.DATA, frames.END_STREAM, stream.id))
+        elif block is TRAILERS_OK and self._signalled:
             self.out.append(_END.pack(_END_HEAD, _END_FLAGS, stream.id, block))
         else:
             self.block(stream.id, block, frames.END_STREAM)
@@ -116,22 +136,6 @@ class Sender:
             elif stream.window > 0:
                 self._ready[stream_id] = stream
         return drained
-
-    def _message_in_parts(self, stream: Stream, message: bytes) -> bool:
-        if not stream.begun:
-            self.begin(stream)
-        if stream.unsent is None:
-            stream.unsent = deque()
-        stream.unsent.append(memoryview(PREFIX.pack(0, len(message))))
-        if message:
-            stream.unsent.append(memoryview(message))
-        stream.unsent_bytes += len(message) + PREFIX_BYTES
-        self.unsent_bytes += len(message) + PREFIX_BYTES
-        while stream.unsent is not None and stream.window > 0 and self.window > 0 and not self.is_held:
-            self._send_part(stream)
-        if stream.unsent is not None and stream.window > 0:
-            self._ready[stream.id] = stream
-        return stream.unsent is None
 
     def _send_part(self, stream: Stream) -> None:
         """Send frames of one stream until its turn is over."""
