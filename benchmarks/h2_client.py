@@ -30,7 +30,7 @@ def frame(kind: int, flags: int, stream_id: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream_id.to_bytes(4, "big") + payload
 
 
-def header_block(path: str, unary: bool) -> bytes:
+def header_block(path: str, timeout: str) -> bytes:
     """The headers that Envoy sends with `Check`, or with `Process`, which has no time limit (a table of size 0: each block stands for itself)."""
     fields = [
         (":method", "POST"),
@@ -38,11 +38,11 @@ def header_block(path: str, unary: bool) -> bytes:
         (":authority", "extauth"),
         (":scheme", "http"),
         ("te", "trailers"),
-        *([("grpc-timeout", "2000m")] if unary else []),
+        *([("grpc-timeout", timeout)] if timeout else []),
         ("content-type", "application/grpc"),
         ("x-envoy-internal", "true"),
         ("x-forwarded-for", "10.1.2.3"),
-        *([("x-envoy-expected-rq-timeout-ms", "2000")] if unary else []),
+        *([("x-envoy-expected-rq-timeout-ms", "2000")] if timeout else []),
     ]
     encoder = Encoder()
     encoder.header_table_size = 0
@@ -78,6 +78,8 @@ class Work:
     unary: bool = True
     messages: int = 1
     traced: bool = False
+    timeout: str = ""
+    """`grpc-timeout`, as `2000m`; empty: none."""
 
 
 @dataclass
@@ -102,7 +104,7 @@ class Client(asyncio.Protocol):
     def prepare(self, work: Work) -> None:
         """Change what is sent from now on."""
         self.work = work
-        self._block = header_block(work.path, work.unary)
+        self._block = header_block(work.path, work.timeout)
         self._data = b"\0" + len(work.message).to_bytes(4, "big") + work.message
 
     def begin(self) -> None:

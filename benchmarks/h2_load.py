@@ -55,7 +55,7 @@ async def obey(address: str) -> None:
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         order = json.loads(line)
         path, size = (UNARY if order["unary"] else STREAM), order["size"]
-        client.prepare(Work(path, bytes(size), order["unary"], order["messages"], order["traced"]))
+        client.prepare(Work(path, bytes(size), order["unary"], order["messages"], order["traced"], "2000m" if order["unary"] else ""))
         print(json.dumps(await load(client, order["in_flight"], order["seconds"])), flush=True)
     client.close()
 

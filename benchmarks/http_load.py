@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         now = time.perf_counter()
         self._run.times.append(now - self._began)
         if not got.startswith(b"HTTP/1.1 200"):
-            self._run.failed[got.decode(errors="replace")[:400]] += 1
+            self._run.failed[f"{got[9:12].decode()} {got[end + 4 :].decode(errors='replace')[:200]}"] += 1
         self._got = b""
         if now < self._run.until:
             self._ask()

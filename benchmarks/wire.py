@@ -70,8 +70,9 @@ def main() -> None:
         for transport in TRANSPORTS:
             server = stack.enter_context(worker("benchmarks.echo_server", transport, f"unix:{folder}/{transport}"))
             sides[transport] = Side(server, stack.enter_context(worker("benchmarks.h2_load", server.hello["address"])))
-        titles = [f"{transport} {what}" for what in ("CPU µs", "calls/s", "p50 µs") for transport in TRANSPORTS]
-        print(f"{'':<36}{''.join(f'{title:>15}'[-12:] for title in titles)}{'CPU ratio':>11}", flush=True)
+        groups = "".join(f"{what:>24}" for what in ("CPU µs for a call", "calls a second", "p50 µs"))
+        names = "".join(f"{name:>12}" for name in TRANSPORTS)
+        print(f"{'':<36}{groups}{'CPU ratio':>11}\n{'':<36}{names * 3}", flush=True)
         unary = {load: compare(sides, load) for load in sorted(UNARY, key=lambda load: (load.traced, load.in_flight))}
         streams = {load: compare(sides, load) for load in STREAMS}
     result(

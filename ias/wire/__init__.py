@@ -3,6 +3,7 @@
     bytes ──> connection.Connection.receive ──> events ──> server side: handlers
     bytes <── connection.Connection.data_to_send <── commands: respond, send, finish, fail …
 
-The order of reading: `events`, `connection` (frames in), `sending` (frames out), `streams` (the state table), `header_blocks`,
-`requests` and `messages` (what gRPC makes of it), `protocol` and `server` (asyncio). Everything but the last two is pure.
+The order of reading: `events`, `connection`, `receiving` with `control` and `windows` (frames in), `sending` (frames out), `streams` and
+`exchange` (states, and how streams end), `header_blocks`, `requests`, `messages` and `status` (what gRPC makes of it), `limits`. All of these are
+pure. `protocol`, `handlers`, `server` and `counts` give them a socket, handlers, a clock and metrics.
 """

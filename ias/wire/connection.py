@@ -17,6 +17,7 @@ from ias.wire.receiving import Receiver
 from ias.wire.status import TRAILERS_OK, trailers, trailers_only
 from ias.wire.streams import Shape, State
 
+_UNREAD = (Status.RESOURCE_EXHAUSTED, "too much waits for its reader")
 _DRAIN_PING = b"draining"
 _LIVENESS_PING = b"you here"
 
@@ -91,6 +92,8 @@ class Connection:
         if stream is not None and stream.final_block is None:
             if self._sender.message(stream, message):
                 self._exchange.conclude(stream, TRAILERS_OK)
+            elif self._exchange.is_overfull():
+                self._exchange.fail(stream, *_UNREAD)
             else:
                 stream.final_block = TRAILERS_OK
 
@@ -101,7 +104,7 @@ class Connection:
             return
         for message in messages:
             if not self._sender.message(stream, message) and (stream.unsent_bytes > self._limits.max_unsent_bytes or self._exchange.is_overfull()):
-                self._exchange.fail(stream, Status.RESOURCE_EXHAUSTED, "too many messages wait for their reader")
+                self._exchange.fail(stream, *_UNREAD)
                 return
 
     def finish(self, stream_id: int, status: Status = Status.OK, reason: str = "") -> None:
@@ -144,7 +147,7 @@ class Connection:
     def release_messages(self) -> None:
         """The socket takes bytes again."""
         self._sender.is_held = False
-        self._receiver.windows.resume(self._sender.pump())
+        self._receiver.windows.send_more()
 
     # --- time ---
 

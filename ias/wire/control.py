@@ -96,32 +96,33 @@ class Control:
             raise protocol_error("SETTINGS on a stream")
         check(self._settings.exceeded(self.now), "too many SETTINGS frames")
         if not flags & frames.ACK:
-            for name, value in frames.read_settings(payload):
-                self._setting(name, value)
+            # Of a value that comes twice in one frame the last one counts: each change of windows costs a step for each stream.
+            values = {name: self._checked(name, value) for name, value in frames.read_settings(payload)}
+            # First the acknowledgement: the peer may count what follows by the values before until it has that.
             self._sender.out.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
-            self._windows.resume(self._sender.pump())
+            for name, value in values.items():
+                self._setting(name, value)
         elif payload:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "an acknowledgement of SETTINGS with a payload")
         else:
             self._windows.acknowledged()
             self._acknowledged()
 
+    @staticmethod
+    def _checked(name: int, value: int) -> int:
+        if name == frames.INITIAL_WINDOW_SIZE and value > frames.MAX_WINDOW:
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "initial window above 2^31-1")
+        if name == frames.MAX_FRAME_SIZE and not frames.DEFAULT_FRAME <= value < 1 << 24:
+            raise protocol_error("MAX_FRAME_SIZE out of its range")
+        if name == frames.ENABLE_PUSH and value > 1:
+            raise protocol_error("ENABLE_PUSH that is neither 0 nor 1")
+        return value
+
     def _setting(self, name: int, value: int) -> None:
         if name == frames.INITIAL_WINDOW_SIZE:
-            if value > frames.MAX_WINDOW:
-                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "initial window above 2^31-1")
-            change = value - self._sender.initial_window
-            self._sender.initial_window = value
-            for stream in self._streams.live.values():
-                stream.window += change
-                if stream.window > frames.MAX_WINDOW:
-                    raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "window above 2^31-1")
+            self._windows.widen_all(value)
         elif name == frames.MAX_FRAME_SIZE:
-            if not frames.DEFAULT_FRAME <= value < 1 << 24:
-                raise protocol_error("MAX_FRAME_SIZE out of its range")
             self._sender.max_frame = min(value, self._exchange.limits.max_frame_bytes)
-        elif name == frames.ENABLE_PUSH and value > 1:
-            raise protocol_error("ENABLE_PUSH that is neither 0 nor 1")
 
     def _priority(self, stream_id: int, payload: bytes) -> None:
         if not stream_id:

@@ -11,6 +11,9 @@ class Counts:
     __slots__ = ("bytes_received", "bytes_sent", "calls", "errors", "messages_received", "messages_sent", "streams")
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self.calls = self.streams = 0
         self.messages_received = self.messages_sent = 0
         self.bytes_received = self.bytes_sent = 0
@@ -28,4 +31,4 @@ class Counts:
         telemetry.TRANSPORT_BYTES.labels("sent").inc(self.bytes_sent)
         for kind, count in self.errors.items():
             telemetry.TRANSPORT_ERRORS.labels(kind).inc(count)
-        self.__init__()  # type: ignore[misc]
+        self._clear()

@@ -7,7 +7,7 @@ from ias.wire.events import Event, StreamAborted, StreamRefused
 from ias.wire.limits import Limits
 from ias.wire.requests import Refusal
 from ias.wire.sending import Sender
-from ias.wire.status import trailers, trailers_only
+from ias.wire.status import http_head, trailers, trailers_only
 from ias.wire.streams import State, Stream, Streams
 
 
@@ -67,9 +67,18 @@ class Exchange:
         self.conclude(stream, trailers(status, reason) if stream.begun else trailers_only(status, reason))
 
     def refuse(self, stream: Stream, refusal: Refusal) -> None:
-        """Answer a request that is not carried out."""
-        self.events.append(StreamRefused(stream.id, f"http_{refusal.http}" if refusal.http != 200 else refusal.status.name.lower()))
-        self.conclude(stream, trailers_only(refusal.status, refusal.reason, refusal.http))
+        """Answer a request that is not carried out: a call with its status, anything else as HTTP with a text for people."""
+        if refusal.http == 200:
+            self.events.append(StreamRefused(stream.id, refusal.status.name.lower()))
+            self.conclude(stream, trailers_only(refusal.status, refusal.reason))
+            return
+        self.events.append(StreamRefused(stream.id, f"http_{refusal.http}"))
+        stream.begun = True
+        self.sender.block(stream.id, http_head(refusal.http), 0)
+        if self.sender.data(stream, refusal.reason.encode() + b"\n"):
+            self.conclude(stream, b"")
+        else:
+            stream.final_block = b""
 
     def reset(self, stream_id: int, code: ErrorCode) -> None:
         """Reset a stream for an error of its peer, or refuse to open it."""

@@ -1,8 +1,8 @@
 """Header blocks (RFC 7541) in and out.
 
 In: `hpack` decodes. We announce a dynamic table of size 0; once the peer has acknowledged that, a block stands for itself and so does
-each of its fields, and what was decoded once is found again by its bytes: first the whole block; else field by field along
-the block before, which costs something only where the two differ (a `traceparent` is new in every call).
+each of its fields, and what was decoded once is found again by its bytes: the whole block; a block that differs in one field from one
+before (a `traceparent` is new in every call); or else each field.
 
 Out: everything is literal and not indexed, so that constant blocks are constant bytes.
 """
@@ -47,8 +47,18 @@ class _Known(NamedTuple):
     """A field that was decoded before; `is_plain` fields change nothing in what a request means."""
 
     encoded: bytes
-    field: tuple[bytes, bytes]
+    name: bytes
+    value: bytes
     is_plain: bool
+
+
+class _Template(NamedTuple):
+    """All blocks that are like one but for the value of a plain field."""
+
+    before: bytes
+    after: bytes
+    place: int
+    request: Request
 
 
 class _UnusualError(Exception):
@@ -65,10 +75,10 @@ class HeaderBlocks:
         self.are_self_contained = False
         """No block refers to one before it any more."""
         self._requests: dict[bytes, Request] = {}
-        self._names: dict[bytes, bytes] = {}
         self._known: dict[bytes, _Known] = {}
+        self._names: dict[bytes, bytes] = {}
         self._last: list[_Known] = []
-        self._last_request: Request | None = None
+        self._template: _Template | None = None
 
     def table_is_gone(self) -> None:
         """The peer has acknowledged our table size of 0: from here on nothing that it sends refers to another block."""
@@ -88,7 +98,7 @@ class HeaderBlocks:
             return known
         if self.are_self_contained and len(block) <= _LONGEST_CACHED:
             try:
-                return self._along_the_last(block)
+                return self._like_the_template(block) or self._by_fields(block)
             except (_UnusualError, hpack.HPACKError, IndexError, ValueError):
                 pass  # hpack reads it, or says what is wrong with it
         return read_request(self.fields(block), self._max_header_bytes)
@@ -102,40 +112,53 @@ class HeaderBlocks:
         except (hpack.HPACKError, IndexError, ValueError) as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "header block that cannot be decoded") from error
 
-    def _along_the_last(self, block: bytes) -> Request:
-        """Decode field by field, taking from the block before what is the same."""
-        last = self._last
+    def _like_the_template(self, block: bytes) -> Request | None:
+        template = self._template
+        if template is None or not block.startswith(template.before):
+            return None
+        start = len(template.before)
+        end = _end_of_field(block, start)
+        if block[end:] != template.after:
+            return None
+        field = self._decode_field(block[start:end])
+        request = template.request
+        if not field.is_plain or field.name != request.fields[template.place][0]:
+            return None
+        return request.with_value(template.place, field.value, self._max_header_bytes)
+
+    def _by_fields(self, block: bytes) -> Request:
         fields: list[_Known] = []
-        position, end, count = 0, len(block), len(last)
-        is_new = differs_in_meaning = False
+        position, end = 0, len(block)
+        is_new = False
         while position < end:
-            place = len(fields)
-            if place < count:
-                known = last[place]
-                if block.startswith(known.encoded, position):
-                    fields.append(known)
-                    position += len(known.encoded)
-                    continue
             after = _end_of_field(block, position)
             encoded = block[position:after]
-            seen = self._known.get(encoded)
-            is_new = is_new or seen is None
-            known = seen or self._decode_field(encoded)
-            if not (place < count and known.is_plain and last[place].is_plain):
-                differs_in_meaning = True
+            known = self._known.get(encoded)
+            if known is None:
+                is_new = True
+                known = self._decode_field(encoded)
+                if len(self._known) >= _MAX_CACHED:
+                    self._known.clear()
+                self._known[encoded] = known
             fields.append(known)
             position = after
-        texts = tuple([known.field for known in fields])
-        if differs_in_meaning or len(fields) != count or self._last_request is None:
-            request = read_request(texts, self._max_header_bytes)
-        else:
-            request = self._last_request.with_fields(texts)
-        self._last, self._last_request = fields, request
+        request = read_request(tuple([(known.name, known.value) for known in fields]), self._max_header_bytes)
         if not is_new:  # all of it was seen before: it may well come again as it is
             if len(self._requests) >= _MAX_CACHED:
                 self._requests.clear()
             self._requests[block] = request
+        self._learn(fields, request)
         return request
+
+    def _learn(self, fields: list[_Known], request: Request) -> None:
+        """Make a template if a block differs from the one before in one plain field."""
+        different = [place for place, (one, other) in enumerate(zip(fields, self._last, strict=False)) if one is not other]
+        if len(fields) == len(self._last) and len(different) == 1 and request.refusal is None:
+            [place] = different
+            if fields[place].is_plain and fields[place].name == self._last[place].name:
+                before, after = (b"".join([known.encoded for known in part]) for part in (fields[:place], fields[place + 1 :]))
+                self._template = _Template(before, after, place, request)
+        self._last = fields
 
     def _decode_field(self, encoded: bytes) -> _Known:
         start = 0 if encoded[0] & 0x80 else _start_of_value(encoded)
@@ -148,11 +171,7 @@ class HeaderBlocks:
             value = encoded[start + 1 :]
             if encoded[start] & 0x80:
                 value = huffman.decode(value)
-        known = _Known(encoded, (name, value), is_plain(name) and valid_value(value))
-        if len(self._known) >= _MAX_CACHED:
-            self._known.clear()
-        self._known[encoded] = known
-        return known
+        return _Known(encoded, name, value, is_plain(name) and valid_value(value))
 
 
 def _end_of_field(block: bytes, position: int) -> int:

@@ -18,7 +18,7 @@ class Limits:
     max_streams: int = 10_000
     """Streams at once on one connection; Envoy holds one for each live request. One more is refused, which the peer may retry."""
     max_header_bytes: int = 16 * KIB
-    """Header list of one request as RFC 9113 §6.5.2 counts it (32 bytes for each field beside its text). A larger one is answered 431."""
+    """Header list of one request as RFC 9113 §6.5.2 counts it (32 bytes for each field beside its text). A larger one is RESOURCE_EXHAUSTED."""
     max_message_bytes: int = 16 * MIB
     """One gRPC message in; above the largest body that Envoy buffers. A larger one is RESOURCE_EXHAUSTED."""
     max_held_bytes: int = 256 * MIB

@@ -140,7 +140,7 @@ class WireProtocol(asyncio.Protocol):
             self._dispatch(events)
         data = connection.data_to_send()
         self._will_flush = False
-        if data and not self._transport.is_closing():
+        if data and self._leaves_at is None and not self._transport.is_closing():
             self._counts.bytes_sent += len(data)
             self._transport.write(data)
         if connection.is_finished and self._leaves_at is None:

@@ -90,7 +90,7 @@ class Receiver:
             or not self._streams.last_id < stream_id <= self.highest_id
             or not stream_id & 1
             or len(self._live) >= self._limits.max_streams
-            or self._exchange.held + size > self._limits.max_held_bytes
+            or self._exchange.held + self._sender.unsent_bytes + size > self._limits.max_held_bytes
         ):
             return 0
         try:
@@ -215,7 +215,8 @@ class Receiver:
             self._refuse(stream)
 
     def _refuse(self, stream: Stream) -> None:
-        self._exchange.refuse(stream, stream.request.refusal or _UNKNOWN_METHOD)
+        if stream.final_block is None:  # else it was refused before, and the answer waits for its reader
+            self._exchange.refuse(stream, stream.request.refusal or _UNKNOWN_METHOD)
 
     # --- DATA ---
 

@@ -33,7 +33,7 @@ class Refusal:
 
 _NOT_GRPC = Refusal(Status.UNIMPLEMENTED, "not a gRPC request", 415)
 _NOT_POST = Refusal(Status.UNIMPLEMENTED, "not a POST request", 405)
-_TOO_LARGE = Refusal(Status.RESOURCE_EXHAUSTED, "the header list is too large", 431)
+_TOO_LARGE = Refusal(Status.RESOURCE_EXHAUSTED, "the header list is too large")
 _ENCODED = Refusal(Status.UNIMPLEMENTED, "messages must not be compressed")
 _BAD_TIMEOUT = Refusal(Status.INTERNAL, "malformed grpc-timeout")
 
@@ -41,19 +41,24 @@ _BAD_TIMEOUT = Refusal(Status.INTERNAL, "malformed grpc-timeout")
 class Request:
     """A request that is well-formed by RFC 9113, whether it is a gRPC call or to be refused."""
 
-    __slots__ = ("content_length", "fields", "path", "refusal", "timeout")
+    __slots__ = ("content_length", "fields", "path", "refusal", "size", "timeout")
 
-    def __init__(self, path: str, fields: Fields, timeout: float | None, content_length: int | None, refusal: Refusal | None) -> None:
+    def __init__(self, path: str, fields: Fields, size: int, timeout: float | None, content_length: int | None, refusal: Refusal | None) -> None:
         self.path = path
         self.fields = fields
+        self.size = size
+        """Of the header list, as RFC 9113 §6.5.2 counts it."""
         self.timeout = timeout
         """Seconds."""
         self.content_length = content_length
         self.refusal = refusal
 
-    def with_fields(self, fields: Fields) -> "Request":
-        """The same request but for fields without a meaning here."""
-        return Request(self.path, fields, self.timeout, self.content_length, self.refusal)
+    def with_value(self, place: int, value: bytes, max_header_bytes: int) -> "Request":
+        """The same call with another value of a field that has no meaning here."""
+        name, old = self.fields[place]
+        fields = (*self.fields[:place], (name, value), *self.fields[place + 1 :])
+        size = self.size - len(old) + len(value)
+        return Request(self.path, fields, size, self.timeout, self.content_length, None if size <= max_header_bytes else _TOO_LARGE)
 
 
 def is_plain(name: bytes) -> bool:
@@ -92,10 +97,10 @@ def read_request(fields: Fields, max_header_bytes: int) -> Request:
     if length is not None and not (length.isdigit() and len(length) < 16):
         raise _malformed("content-length that is no number")
     timeout, refusal = _read_call(pseudo, meaning)
-    if size > max_header_bytes:
+    if size > max_header_bytes and (refusal is None or refusal.http == 200):
         refusal = _TOO_LARGE
     path = pseudo.get(b":path", b"").decode("latin-1")
-    return Request(path, fields, timeout, None if length is None else int(length), refusal)
+    return Request(path, fields, size, timeout, None if length is None else int(length), refusal)
 
 
 def check_trailers(fields: Fields) -> None:

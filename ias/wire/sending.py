@@ -25,7 +25,7 @@ _END_FLAGS = frames.END_HEADERS | frames.END_STREAM
 class Sender:
     """What goes out on one connection."""
 
-    __slots__ = ("_signalled", "_waiting", "initial_window", "is_held", "max_frame", "out", "unsent_bytes", "window")
+    __slots__ = ("_ready", "_signalled", "initial_window", "is_held", "max_frame", "out", "unsent_bytes", "window")
 
     def __init__(self) -> None:
         self.out: list[bytes | memoryview] = []
@@ -37,7 +37,8 @@ class Sender:
         self.unsent_bytes = 0
         """What waits on all streams."""
         self._signalled = False
-        self._waiting: dict[int, Stream] = {}
+        self._ready: dict[int, Stream] = {}
+        """Streams with room of their own that wait for the connection, in the order of their turns."""
 
     def message(self, stream: Stream, message: bytes) -> bool:
         """Send a message; False when it, or a part of it, has to wait."""
@@ -56,7 +57,25 @@ class Sender:
             self.begin(stream)
             self.out += (_MESSAGE.pack(size << 8, 0, stream.id, 0, size - PREFIX_BYTES), message)
             return True
-        return self._message_in_parts(stream, message)
+        if not stream.begun:
+            self.begin(stream)
+        return self.data(stream, PREFIX.pack(0, len(message)), message)
+
+    def data(self, stream: Stream, *pieces: bytes) -> bool:
+        """Send bytes as they are, after the head of the answer; False when a part of them has to wait."""
+        if stream.unsent is None:
+            stream.unsent = deque()
+        size = 0
+        for piece in filter(None, pieces):
+            stream.unsent.append(memoryview(piece))
+            size += len(piece)
+        stream.unsent_bytes += size
+        self.unsent_bytes += size
+        while stream.unsent is not None and stream.window > 0 and self.window > 0 and not self.is_held:
+            self._send_part(stream)
+        if stream.unsent is not None and stream.window > 0:
+            self._ready[stream.id] = stream
+        return stream.unsent is None
 
     def begin(self, stream: Stream) -> None:
         """Send the header block that begins an answer."""
@@ -75,66 +94,48 @@ class Sender:
         self.out.append(frames.frame(kind, flags | frames.END_HEADERS, stream_id, block))
 
     def end(self, stream: Stream, block: bytes) -> None:
-        """Send the header block that ends an answer."""
-        if block is TRAILERS_OK and self._signalled:
+        """Send the header block that ends an answer; an empty one ends it without trailers."""
+        if not block:
+            self.out.append(frames.frame(frames.DATA, frames.END_STREAM, stream.id))
+        elif block is TRAILERS_OK and self._signalled:
             self.out.append(_END.pack(_END_HEAD, _END_FLAGS, stream.id, block))
         else:
             self.block(stream.id, block, frames.END_STREAM)
 
     def forget(self, stream: Stream) -> None:
-        """Drop what waits: the stream is over."""
-        self._waiting.pop(stream.id, None)
+        """Drop what waits: the stream is over, or all was sent."""
+        self._ready.pop(stream.id, None)
         stream.unsent = None
         self.unsent_bytes -= stream.unsent_bytes
         stream.unsent_bytes = 0
 
-    def widen(self, stream: Stream, increment: int) -> list[Stream]:
-        """Take more room on one stream; return it if nothing of it waits any longer."""
+    def widen(self, stream: Stream, increment: int) -> None:
+        """Take more (or less) room on one stream; raise StreamFault when that is more than there can be."""
         stream.window += increment
         if stream.window > frames.MAX_WINDOW:
             raise StreamFault(ErrorCode.FLOW_CONTROL_ERROR, "window above 2^31-1")
-        if stream.unsent is None:
-            return []
-        return self.pump()
+        if stream.unsent is not None and stream.window > 0:
+            self._ready[stream.id] = stream
 
-    def widen_connection(self, increment: int) -> list[Stream]:
-        """Take more room on the connection; return the streams of which nothing waits any longer."""
+    def widen_connection(self, increment: int) -> None:
+        """Take more room on the connection; raise ConnectionFault when that is more than there can be."""
         self.window += increment
         if self.window > frames.MAX_WINDOW:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "window above 2^31-1")
-        return self.pump()
 
     def pump(self) -> list[Stream]:
         """Send what windows allow, each stream a part in turn; return the streams of which nothing waits any longer."""
         drained: list[Stream] = []
-        ready = [stream for stream in self._waiting.values() if stream.window > 0]
-        while ready and self.window > 0 and not self.is_held:
-            still = []
-            for stream in ready:
+        while self._ready and self.window > 0 and not self.is_held:
+            stream_id, stream = next(iter(self._ready.items()))
+            del self._ready[stream_id]
+            if stream.window > 0:
                 self._send_part(stream)
-                if stream.unsent is None:
-                    drained.append(stream)
-                elif stream.window > 0 and self.window > 0:
-                    still.append(stream)
-            ready = still
+            if stream.unsent is None:
+                drained.append(stream)
+            elif stream.window > 0:
+                self._ready[stream_id] = stream
         return drained
-
-    def _message_in_parts(self, stream: Stream, message: bytes) -> bool:
-        if not stream.begun:
-            self.begin(stream)
-        if stream.unsent is None:
-            stream.unsent = deque()
-            self._waiting[stream.id] = stream
-        head = PREFIX.pack(0, len(message))
-        stream.unsent.append(memoryview(head))
-        if message:
-            stream.unsent.append(memoryview(message))
-        stream.unsent_bytes += len(message) + PREFIX_BYTES
-        self.unsent_bytes += len(message) + PREFIX_BYTES
-        if not self.is_held:
-            while stream.unsent is not None and stream.window > 0 and self.window > 0:
-                self._send_part(stream)
-        return stream.unsent is None
 
     def _send_part(self, stream: Stream) -> None:
         """Send frames of one stream until its turn is over."""

@@ -23,11 +23,14 @@ def trailers(status: Status, reason: str) -> bytes:
     return block + _ACCEPTED if status is Status.UNIMPLEMENTED else block
 
 
-def trailers_only(status: Status, reason: str, http: int = 200) -> bytes:
-    """The block of an answer without a message. `http` is the status for a peer that does not speak gRPC."""
-    if http == 200:
-        return RESPONSE + trailers(status, reason)
-    return literal(":status", b"%d" % http) + literal("content-type", b"application/grpc") + trailers(status, reason)
+def trailers_only(status: Status, reason: str) -> bytes:
+    """The block of an answer without a message."""
+    return RESPONSE + trailers(status, reason)
+
+
+def http_head(status: int) -> bytes:
+    """The block that begins the answer to a request that is no call."""
+    return literal(":status", b"%d" % status) + literal("content-type", b"text/plain")
 
 
 @lru_cache(maxsize=64)

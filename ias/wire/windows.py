@@ -43,15 +43,28 @@ class Windows:
 
     def widen(self, stream: Stream, increment: int) -> None:
         """The peer reads more of a stream."""
-        self.resume(self._sender.widen(stream, increment))
+        self._sender.widen(stream, increment)
+        self.send_more()
 
     def widen_connection(self, increment: int) -> None:
         """The peer reads more of all streams."""
-        self.resume(self._sender.widen_connection(increment))
+        self._sender.widen_connection(increment)
+        self.send_more()
 
-    def resume(self, drained: list[Stream]) -> None:
-        """Nothing of these streams waits any longer: end those that were to end, let the others receive again."""
-        for stream in drained:
+    def widen_all(self, size: int) -> None:
+        """The peer gives each stream another window from the beginning; raise ConnectionFault when one becomes too large."""
+        change = size - self._sender.initial_window
+        self._sender.initial_window = size
+        try:
+            for stream in self._exchange.streams.live.values():
+                self._sender.widen(stream, change)
+        except StreamFault as fault:
+            raise ConnectionFault(fault.code, fault.reason) from None
+        self.send_more()
+
+    def send_more(self) -> None:
+        """Send what can be sent now. Of streams of which nothing waits any longer, end those that were to end, and let others receive."""
+        for stream in self._sender.pump():
             if stream.final_block is not None:
                 self._exchange.conclude(stream, stream.final_block)
             elif stream.debt * 2 >= self.stream_window:

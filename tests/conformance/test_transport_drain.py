@@ -13,7 +13,7 @@ import pytest
 from ias.transport import Call, Server, UnaryMethod
 from tests.conformance.h2_peer import peer
 from tests.conformance.serving import STREAM, UNARY, Machines, Serving, echo, until
-from tests.support.http2 import framed
+from tests.support.http2 import PING, frame, framed
 
 pytestmark = pytest.mark.usefixtures("logged")
 WORKERS, RESTARTS = 8, 4
@@ -133,3 +133,14 @@ async def test_a_drain_tells_the_peer_and_finishes_what_it_began(serving: Servin
         assert client.goaway == 0
     await asyncio.wait_for(draining, 60)
     assert machines.ends() == [["end"]]
+
+
+async def test_what_a_peer_says_after_the_end_harms_nobody(serving: Serving) -> None:
+    server = await serving.start()
+    async with peer(server) as client:
+        await client.ping()
+        draining = asyncio.create_task(server.drain(60))
+        with pytest.raises(ConnectionError):
+            await client.until(lambda: False)
+        client.say(frame(PING, 0, 0, b"anybody?"))
+    await asyncio.wait_for(draining, 60)

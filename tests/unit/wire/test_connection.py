@@ -3,7 +3,7 @@
 import pytest
 
 from ias.transport import Status
-from tests.support.http2 import ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, frame, framed, reset, settings
+from tests.support.http2 import ACK, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, SETTINGS, frame, framed, reset, settings, window_update
 from tests.unit.wire.transcript import GREETING, STREAM, UNARY, Peer, answer, call, failure, headers, message, opened
 
 
@@ -141,7 +141,9 @@ def test_calls_that_cannot_be_carried_out(said: bytes, status: int, reason: str,
 def test_requests_that_are_no_calls_get_an_http_status(fields: list[tuple[str, str]], status: str) -> None:
     peer = Peer()
     assert peer.says(headers(1, fields, END_HEADERS | END_STREAM)) == [("refused", 1, f"http_{status}")]
-    assert peer.hears()[0][:3] == ("END", 1, f":status: {status}")
+    head, body, end = peer.hears()
+    assert head == ("HEADERS", 1, f":status: {status}", "content-type: text/plain")
+    assert (body, end) == (("DATA", 1, b"not a gRPC request\n" if status == "415" else b"not a POST request\n"), ("DATA", 1, b""))
 
 
 def test_a_request_that_is_no_call_is_answered_at_its_end() -> None:
@@ -151,6 +153,17 @@ def test_a_request_that_is_no_call_is_answered_at_its_end() -> None:
     assert peer.says(frame(DATA, END_STREAM, 1, b"c")) == [("refused", 1, "http_415")]
     endless = [(":method", "POST"), (":scheme", "http"), (":path", "/upload")]
     assert peer.says(headers(3, endless), *[frame(DATA, 0, 3, bytes(16_000))] * 3) == [("refused", 3, "http_415")]
+
+
+def test_the_text_for_who_is_no_client_waits_for_room_too() -> None:
+    peer = Peer()
+    peer.says(settings(initial_window_size=4))
+    get = [(":method", "POST"), (":scheme", "http"), (":path", "/")]
+    peer.says(headers(1, get), frame(DATA, 0, 1, bytes(16_000)), headers(1, [("x", "y")], END_HEADERS | END_STREAM))
+    assert peer.hears()[2:] == [("DATA", 1, b"not ")]
+    peer.says(window_update(1, 100))
+    assert peer.hears() == [("DATA", 1, b"a gRPC request\n"), ("DATA", 1, b"")]
+    assert peer.connection.live_streams == 0
 
 
 def test_pings_are_answered() -> None:

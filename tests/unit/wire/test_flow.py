@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.http2 import DATA, END_STREAM, frame, framed, settings, window_update
+from tests.support.http2 import DATA, END_STREAM, SETTINGS, frame, framed, settings, window_update
 from tests.unit.wire.transcript import STREAM, UNARY, Peer, call, message, opened
 
 KIB = 1024
@@ -51,6 +51,35 @@ def test_settings_widen_and_narrow_the_streams_that_live() -> None:
     assert data_bytes(peer.hears()) == {1: 50}
     peer.says(window_update(1, 1_000))
     assert data_bytes(peer.hears()) == {1: 40}
+
+
+def test_settings_are_acknowledged_before_they_are_used() -> None:
+    peer = Peer()
+    peer.says(settings(initial_window_size=0), opened(1))
+    peer.connection.send(1, [b"waits"])
+    peer.hears()
+    peer.says(settings(initial_window_size=100))
+    assert peer.hears() == [("SETTINGS ACK",), ("DATA", 1, framed(b"waits"))]
+
+
+def test_of_a_setting_twice_in_a_frame_the_last_one_counts() -> None:
+    peer = Peer()
+    twice = b"".join(b"\0\4" + size.to_bytes(4) for size in (1 << 20, 10))
+    peer.says(frame(SETTINGS, 0, 0, twice), call(1))
+    peer.connection.respond(1, bytes(95))
+    assert data_bytes(peer.hears()) == {1: 10}
+
+
+def test_a_stream_that_lost_its_room_waits_again() -> None:
+    peer = Peer()
+    peer.says(settings(initial_window_size=1 << 20), call(1), call(3))
+    for number in (1, 3):
+        peer.connection.respond(number, bytes(100_000))
+    assert data_bytes(peer.hears()) == {1: 65_535}
+    peer.says(settings(initial_window_size=0), window_update(0, 1 << 20))
+    assert data_bytes(peer.hears()) == {}
+    peer.says(window_update(3, 1 << 20))
+    assert data_bytes(peer.hears()) == {3: 100_005}
 
 
 def test_streams_take_turns_when_the_connection_is_narrow() -> None:

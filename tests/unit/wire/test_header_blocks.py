@@ -79,6 +79,14 @@ def test_a_field_with_a_meaning_is_read_again_when_it_differs() -> None:
     assert blocks.request(peer.encode(traced(5))).fields == tuple(traced(5))
 
 
+def test_the_size_of_the_list_counts_for_blocks_like_those_before_too() -> None:
+    peer = encoder(0)
+    limit = sum(len(name) + len(value) + 32 for name, value in [*CALL, (b"x-text", bytes(50))])
+    blocks = self_contained(limit)
+    refused = [blocks.request(peer.encode([*CALL, (b"x-text", b"a" * length)])).refusal is not None for length in (1, 2, 3, 50, 51, 4, 100)]
+    assert refused == [False, False, False, False, True, False, True]
+
+
 @pytest.mark.parametrize(
     "block",
     [

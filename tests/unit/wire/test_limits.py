@@ -4,7 +4,7 @@ import pytest
 
 from ias.wire.limits import Limits
 from tests.support.http2 import CONTINUATION, DATA, HEADERS, PING, PRIORITY, SETTINGS, block, frame, framed, request_fields, reset, settings
-from tests.unit.wire.transcript import UNARY, Peer, Told, answer, call, message, opened
+from tests.unit.wire.transcript import UNARY, Peer, Told, answer, call, failure, message, opened
 
 CALM = "ENHANCE_YOUR_CALM"
 
@@ -24,10 +24,10 @@ def test_one_stream_too_many_is_refused_and_may_be_retried() -> None:
 def test_the_header_list_of_a_request() -> None:
     peer = Peer(max_header_bytes=1_000)
     assert peer.says(call(1, b"", UNARY, ("x-large", "a" * 500))) == [("call", 1, b"")]
-    assert peer.says(call(3, b"", UNARY, ("x-large", "a" * 900))) == [("refused", 3, "http_431")]
-    assert peer.hears()[0][:3] == ("END", 3, ":status: 431")
+    assert peer.says(call(3, b"", UNARY, ("x-large", "a" * 900))) == [("refused", 3, "resource_exhausted")]
+    assert peer.hears()[0] == failure(3, 8, "the header list is too large")
     many = [("x", "")] * 40
-    assert peer.says(call(5, b"", UNARY, *many)) == [("refused", 5, "http_431")]
+    assert peer.says(call(5, b"", UNARY, *many)) == [("refused", 5, "resource_exhausted")]
 
 
 def test_a_header_block_that_nobody_should_read_to_its_end() -> None:
@@ -79,6 +79,14 @@ def test_what_waits_on_a_whole_connection() -> None:
     peer.says(*[opened(number) for number in (1, 3, 5)])
     for number in (1, 3, 5):
         peer.connection.send(number, [bytes(60_000)])
+    assert peer.is_told() == [("aborted", 5, "resource_exhausted"), ("refused", 5, "resource_exhausted")]
+
+
+def test_answers_that_nobody_reads() -> None:
+    peer = Peer(max_held_bytes=100_000)
+    peer.says(call(1), call(3), call(5))
+    for number in (1, 3, 5):
+        peer.connection.respond(number, bytes(70_000))
     assert peer.is_told() == [("aborted", 5, "resource_exhausted"), ("refused", 5, "resource_exhausted")]
 
 

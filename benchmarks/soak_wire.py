@@ -1,0 +1,66 @@
+"""Does a server on the wire stay as it is? Half load for MINUTES (10): resident memory, descriptors, errors.
+
+Capacity is measured first; then half of it is offered at a steady rate: unary calls with a traceparent of their own, on connections of
+which one is replaced every second, and streams that are cut in the middle. Memory is compared from the second fifth of the time on: caches
+fill before. Fails when memory grows by more than ALLOWED_KIB_PER_MIN, when descriptors are left over, or when anything goes wrong.
+"""
+
+import os
+import statistics
+import sys
+import tempfile
+import time
+
+from benchmarks.measuring import Worker, descriptors, result, rss_kib, worker
+
+MINUTES = float(os.environ.get("MINUTES", "10"))
+SLICE_S = 2.0
+ALLOWED_KIB_PER_MIN = 200
+
+
+def slope_per_min(points: list[tuple[float, int]]) -> float:
+    """Least squares over (seconds, KiB), in KiB a minute."""
+    return statistics.linear_regression([at for at, _ in points], [kib for _, kib in points]).slope * 60
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory(prefix="ias") as folder, worker("benchmarks.echo_server", "wire", f"unix:{folder}/echo") as server:
+        before = descriptors(server.pid)
+        rate = capacity(server) / 2
+        print(f"{rate:,.0f} calls/s, half of what it can, for {MINUTES:g} minutes", flush=True)
+        calls, cancelled = 0, 0
+        errors: list[str] = []
+        points: list[tuple[float, int]] = []
+        with worker("benchmarks.churn", server.hello["address"]) as churn:
+            began = time.monotonic()
+            while (at := time.monotonic() - began) < MINUTES * 60:
+                did = churn.ask(rate=rate, seconds=SLICE_S)
+                calls, cancelled, errors = calls + did["calls"], cancelled + did["cancelled"], errors + did["errors"]
+                points.append((at, rss_kib(server.pid)))
+                if len(points) % 15 == 0:
+                    print(f"{at / 60:5.1f} min  {points[-1][1]:,} KiB  {descriptors(server.pid)} descriptors  {calls:,} calls", flush=True)
+        left = left_over(server, before)
+    slope = slope_per_min(points[len(points) // 5 :])
+    print(f"{calls:,} calls, {cancelled:,} streams cut, {len(errors)} errors {errors[:3]}; {left} descriptors left over; {slope:+.1f} KiB a minute")
+    result(minutes=MINUTES, calls=calls, cancelled=cancelled, errors=len(errors), rss_kib_per_min=round(slope, 1), descriptors_left=left)
+    return 1 if errors or left > 0 or slope > ALLOWED_KIB_PER_MIN else 0
+
+
+def capacity(server: Worker) -> float:
+    """Calls that it answers in a second."""
+    with worker("benchmarks.h2_load", server.hello["address"]) as client:
+        did = client.ask(in_flight=32, seconds=2.0, unary=True, size=1024, messages=1, traced=True)
+    rate: float = did["calls"] / did["seconds"]
+    return rate
+
+
+def left_over(server: Worker, before: int) -> int:
+    """Descriptors that are still open when all clients have gone, and some time after."""
+    end = time.monotonic() + 20
+    while (left := descriptors(server.pid) - before) > 0 and time.monotonic() < end:
+        time.sleep(0.1)
+    return left
+
+
+if __name__ == "__main__":
+    sys.exit(main())
