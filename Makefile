@@ -73,6 +73,10 @@ chaos: $(VENV)/dev.stamp ## Kill and restart everything under load: every token 
 chaos-admission: $(VENV)/dev.stamp ## Everything that can happen to Valkey, and every process killed, under load: limits and budgets hold
 	@$(BIN)/python -m tests.chaos.admission $(ARGS)
 
+.PHONY: crowd
+crowd: $(VENV)/dev.stamp ## Many processes on one budget, in each admission mode: what is overspent stays below its bound
+	@$(BIN)/python -m tests.chaos.crowd $(ARGS)
+
 .PHONY: protos
 protos: $(VENV)/dev.stamp ## Regenerate the code beside protos/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/*.proto

@@ -155,13 +155,36 @@ async def in_turns(gateway: str, wishes: Sequence[Wish], at_once: int) -> list[O
     return outcomes
 
 
-def in_processes(gateway: str, shares: Sequence[Sequence[Wish]], at_once: int) -> list[Outcome]:
+async def stubbornly(gateway: str, wishes: Sequence[Wish], at_once: int) -> list[Outcome]:
+    """As `in_turns`, but who is refused for now asks again, until it is answered or told that the budget is spent."""
+    waiting = iter(wishes)
+    outcomes: list[Outcome] = []
+    end = time.monotonic() + PATIENCE_S
+
+    async def client() -> None:
+        for wish in waiting:
+            while time.monotonic() < end:
+                outcomes.append(await ask(gateway, wish))
+                if outcomes[-1].code == "insufficient_quota":
+                    return
+                if outcomes[-1].status == 200:
+                    break
+                await asyncio.sleep(0.2)
+
+    await asyncio.gather(*(client() for _ in range(at_once)))
+    return outcomes
+
+
+Crowd = Callable[[str, Sequence[Wish], int], Coroutine[Any, Any, list[Outcome]]]
+
+
+def in_processes(crowd: Crowd, gateway: str, shares: Sequence[Sequence[Wish]], at_once: int) -> list[Outcome]:
     """Give each share to a process of its own, which has `at_once` requests at once."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(len(shares), mp_context=context) as pool:
-        done = [pool.submit(_share, gateway, share, at_once) for share in shares]
+        done = [pool.submit(_share, crowd, gateway, share, at_once) for share in shares]
         return [outcome for share in done for outcome in share.result()]
 
 
-def _share(gateway: str, wishes: Sequence[Wish], at_once: int) -> list[Outcome]:
-    return asyncio.run(in_turns(gateway, wishes, at_once))
+def _share(crowd: Crowd, gateway: str, wishes: Sequence[Wish], at_once: int) -> list[Outcome]:
+    return asyncio.run(crowd(gateway, wishes, at_once))
