@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done || echo python3)
 UV := $(BIN)/uv
 WORKERS ?= 2
+VLLM_VENV ?= .venv-vllm
 SERVICES := protos ias ratelimit extauth extproc controlplane ias_admin standalone
 
 .PHONY: help
@@ -76,6 +77,11 @@ chaos-admission: $(VENV)/dev.stamp ## Everything that can happen to Valkey, and 
 .PHONY: crowd
 crowd: $(VENV)/dev.stamp ## Many processes on one budget, in each admission mode: what is overspent stays below its bound
 	@$(BIN)/python -m tests.chaos.crowd $(ARGS)
+
+.PHONY: test-vllm
+test-vllm: $(VENV)/dev.stamp ## The ledger beside a real vLLM on the CPU (VLLM_VENV: its environment, about 6 GB at the first time)
+	@bash tools/vllm_cpu.sh $(VLLM_VENV)
+	@$(BIN)/python -m tests.vllm.metering $(VLLM_VENV) $(ARGS)
 
 .PHONY: protos
 protos: $(VENV)/dev.stamp ## Regenerate the code beside protos/*.proto

@@ -53,12 +53,12 @@ class Outcome:
     """When it was asked, on the monotonic clock."""
 
 
-async def ask(gateway: str, wish: Wish) -> Outcome:
+async def ask(gateway: str, wish: Wish, patience_s: float = PATIENCE_S) -> Outcome:
     """Make one request on a connection of its own."""
     began = time.monotonic()
     seen = _Seen(wish.leave_after)
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             address = urlsplit(gateway)
             reader, writer = await asyncio.open_connection(address.hostname, address.port)
             try:
