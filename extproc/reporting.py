@@ -4,8 +4,6 @@ from ias import logs, telemetry
 from ias.endpoints import Endpoint
 from ias.usage_event import Outcome, RequestRecorded
 
-_access = logs.get("access")
-
 _OPERATIONS = {
     Endpoint.CHAT_COMPLETIONS: "chat",
     Endpoint.RESPONSES: "chat",
@@ -22,23 +20,25 @@ def report(event: RequestRecorded) -> None:
     telemetry.TOKENS.labels("input", event.usage_source).inc(event.input_tokens)
     telemetry.TOKENS.labels("output", event.usage_source).inc(event.output_tokens)
     _measure(event)
-    _access.info(
+    logs.write_line(
         "request",
-        request_id=event.request_id,
-        event_id=event.event_id,
-        org_id=event.org_id,
-        key_id=event.key_id,
-        model=event.model,
-        endpoint=event.endpoint,
-        stream=event.stream,
-        status=event.http_status,
-        outcome=event.outcome,
-        input_tokens=event.input_tokens,
-        output_tokens=event.output_tokens,
-        usage_source=event.usage_source,
-        held_tokens=event.held_tokens,
-        time_to_first_token_ms=event.time_to_first_token_ms,
-        duration_ms=event.duration_ms,
+        {
+            "request_id": event.request_id,
+            "event_id": event.event_id,
+            "org_id": event.org_id,
+            "key_id": event.key_id,
+            "model": event.model,
+            "endpoint": event.endpoint,
+            "stream": event.stream,
+            "status": event.http_status,
+            "outcome": event.outcome,
+            "input_tokens": event.input_tokens,
+            "output_tokens": event.output_tokens,
+            "usage_source": event.usage_source,
+            "held_tokens": event.held_tokens,
+            "time_to_first_token_ms": event.time_to_first_token_ms,
+            "duration_ms": event.duration_ms,
+        },
     )
 
 

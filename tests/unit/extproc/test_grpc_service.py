@@ -1,6 +1,7 @@
 """One stream of Envoy through the service: records before replies, one event, a clean end."""
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -146,14 +147,17 @@ def test_garbage_ends_the_stream_and_the_request(stream: StreamMachine, journal:
     assert journal.entries[2:] == ["closed client_abort", "no longer held", "ended INVALID_ARGUMENT"]
 
 
-def test_one_access_line_tells_ids_and_numbers_and_nothing_of_the_content(stream: StreamMachine) -> None:
+def test_one_access_line_tells_ids_and_numbers_and_nothing_of_the_content(
+    stream: StreamMachine, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     context = some_context(tags={"team": "hidden"})
-    with capture_logs() as lines:
+    with caplog.at_level("INFO"):
         say(stream, request_headers(context), response_headers(), chunk(sse(delta("secret"))), last(DONE))
-    (line,) = lines
+    line = json.loads(capfd.readouterr().err)
+    assert line.pop("time").endswith("Z")
     assert line == {
-        "event": "request",
-        "log_level": "info",
+        "message": "request",
+        "level": "info",
         "request_id": "request-0",
         "event_id": context.reservation_id,
         "org_id": context.org_id,

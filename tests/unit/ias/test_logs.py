@@ -21,6 +21,13 @@ def test_a_line_says_when_who_and_what() -> None:
     assert line == {"level": "info", "message": "key refused", "service": "example", "reason": "expired", "count": 3}
 
 
+def test_the_short_way_writes_the_same_line() -> None:
+    (line,) = lines_of("logs.write_line('request', {'status': 200, 'model': None})")
+    assert line.pop("time").endswith("Z")
+    assert line == {"level": "info", "message": "request", "service": "example", "status": 200, "model": None}
+    assert lines_of("logs.write_line('request', {})", "warning") == []
+
+
 def test_libraries_log_the_same_way() -> None:
     (line,) = lines_of("logging.getLogger('library').warning('slow: %s ms', 7)")
     assert (line["level"], line["message"], line["service"]) == ("warning", "slow: 7 ms", "example")
