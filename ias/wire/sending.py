@@ -83,15 +83,11 @@ class Sender:
         self.block(stream.id, RESPONSE, 0)
 
     def block(self, stream_id: int, block: bytes, flags: int) -> None:
-        """Send a header block, in frames of the peer's size."""
+        """Send a header block. Ours fit into the smallest frame that there is, since reasons are cut (`status.py`)."""
         if not self._signalled:
             self._signalled = True
             block = NO_DYNAMIC_TABLE + block
-        kind = frames.HEADERS
-        while len(block) > self.max_frame:
-            self.out.append(frames.frame(kind, flags, stream_id, block[: self.max_frame]))
-            block, kind, flags = block[self.max_frame :], frames.CONTINUATION, 0
-        self.out.append(frames.frame(kind, flags | frames.END_HEADERS, stream_id, block))
+        self.out.append(frames.frame(frames.HEADERS, flags | frames.END_HEADERS, stream_id, block))
 
     def end(self, stream: Stream, block: bytes) -> None:
         """Send the header block that ends an answer; an empty one ends it without trailers."""

@@ -10,7 +10,7 @@ import pytest
 from tests.repo.test_layout import PACKAGES
 from tests.repo.tracked import ROOT, tracked
 
-IN_TESTS_ONLY = {"envoy_data_plane", "betterproto", "betterproto2", "grpc_testing", "grpc_tools", "hypothesis", "pytest", "openai"}
+IN_TESTS_ONLY = {"atheris", "h2", "envoy_data_plane", "betterproto", "betterproto2", "grpc_testing", "grpc_tools", "hypothesis", "pytest", "openai"}
 POISON = {
     "xds-protos": "installs into the folders of other packages, and a top-level `test`",
     "ratelimit": "has the import name of our package",
