@@ -21,10 +21,12 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 
+from benchmarks.processes import cpu_s
 from controlplane.usage.topics import ensure_topics
 from extproc.kafka_sink import KafkaSink
 from extproc.spool_files import SpoolFiles
@@ -42,7 +44,7 @@ EVENTS = 200_000
 ORGS, KEYS, MODELS = 50, 4, 3
 RATE_PER_S, SECONDS = 500, 120
 _PARTITIONS = 6
-_POLL_S = 0.02
+_POLL_S = 0.1
 
 
 def some_event(number: int, now_ms: int) -> RequestRecorded:
@@ -101,34 +103,57 @@ def kafka() -> Iterator[KafkaBroker | None]:
             broker.close()
 
 
+def postgres_cpu_s(server: Postgres) -> float:
+    """CPU of all processes of the server that live, each of which works in its data directory."""
+    total = 0.0
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdecimal() and (entry / "cwd").readlink() == server.data:
+                total += cpu_s(int(entry.name))
+    return total
+
+
 @asynccontextmanager
-async def worker(database_url: str, log: Path, **environment: str) -> AsyncIterator[None]:
-    """`python -m controlplane worker` as a process."""
+async def worker(database_url: str, log: Path, **environment: str) -> AsyncIterator[int]:
+    """`python -m controlplane worker` as a process; gives its id."""
     environment = {**os.environ, "IAS_DATABASE_URL": database_url, "IAS_RECONCILE_INTERVAL_S": "0", **environment}
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(sys.executable, "-m", "controlplane", "worker", env=environment, stderr=out)
     try:
-        yield
+        yield process.pid
     finally:
         process.terminate()
         await process.wait()
 
 
-async def events_per_s(database_url: str, log: Path, total: int, **environment: str) -> float:
-    """Let a worker consume what is there and return its speed."""
-    connection = await asyncpg.connect(database_url)
+@dataclass(frozen=True)
+class Speed:
+    """Of a worker alone."""
+
+    events_per_s: float
+    worker_cpu_us: float
+    """Of one event."""
+    postgres_cpu_us: float
+
+    def __str__(self) -> str:
+        return f"{self.events_per_s:.0f} events/s; CPU of one event: worker {self.worker_cpu_us:.0f} µs, PostgreSQL {self.postgres_cpu_us:.0f} µs"
+
+
+async def speed(server: Postgres, log: Path, total: int, **environment: str) -> Speed:
+    """Let a worker consume what is there."""
+    connection = await asyncpg.connect(server.url())
     before = await connection.fetchval("SELECT count(*) FROM ledger")
-    first = last = (0.0, 0)
-    async with worker(database_url, log, **environment):
-        while last[1] < total:
+    samples: list[tuple[int, float, float, float]] = []
+    async with worker(server.url(), log, **environment) as pid:
+        while not samples or samples[-1][0] < total:
             await asyncio.sleep(_POLL_S)
             # Rollups are few and move with the rows.
             rows = await connection.fetchval("SELECT coalesce(sum(requests), 0)::bigint FROM usage_days") - before
-            if rows > last[1]:
-                last = (time.perf_counter(), rows)
-                first = first if first[1] else last
+            if rows > (samples[-1][0] if samples else 0):
+                samples.append((rows, time.perf_counter(), cpu_s(pid), postgres_cpu_s(server)))
     await connection.close()
-    return (last[1] - first[1]) / (last[0] - first[0])
+    events, seconds, worker_cpu_s, database_cpu_s = (end - begin for begin, end in zip(samples[0], samples[-1], strict=True))
+    return Speed(events / seconds, 1e6 * worker_cpu_s / events, 1e6 * database_cpu_s / events)
 
 
 def fill_spool(directory: Path, start: int, count: int) -> None:
@@ -186,14 +211,15 @@ async def watch(database_url: str, since_id: str, total: int) -> list[float]:
 
 
 async def visible(database_url: str, folder: Path, settings: KafkaSettings | None) -> list[float]:
-    """Part 2; returns the delays."""
+    """Part 2; returns the delays. The worker has started and has its partitions before the first of them."""
     directory = folder / "steady"
     spool, finish = SpoolFiles(directory, lambda: time.time_ns() // 1_000_000), asyncio.Event()
     environment = _environment(settings) if settings else {"IAS_SPOOL_DIRS": str(directory)}
-    since_id = str(uuid7(time.time_ns() // 1_000_000))
     async with worker(database_url, folder / "worker.log", **environment), asyncio.TaskGroup() as group:
         if settings:
             group.create_task(KafkaSink(directory, Publisher(settings.kafka_client()), settings.topic(TOPIC)).run(finish))
+        await first_is_visible(database_url, spool)
+        since_id = str(uuid7(time.time_ns() // 1_000_000))
         watching = group.create_task(watch(database_url, since_id, RATE_PER_S * SECONDS))
         await write_steadily(spool, 10 * EVENTS)
         delays = await watching
@@ -202,12 +228,23 @@ async def visible(database_url: str, folder: Path, settings: KafkaSettings | Non
     return delays
 
 
+async def first_is_visible(database_url: str, spool: SpoolFiles) -> None:
+    """Return when one event came through."""
+    first = some_event(9 * EVENTS, time.time_ns() // 1_000_000)
+    spool.close(Closed(first))
+    connection = await asyncpg.connect(database_url)
+    while not await connection.fetchval("SELECT count(*) FROM ledger WHERE event_id = $1", first.event_id):
+        await asyncio.sleep(_POLL_S)
+    await connection.close()
+    await asyncio.sleep(0.01)  # another millisecond than that of the first: ids tell them apart
+
+
 def _environment(settings: KafkaSettings) -> dict[str, str]:
     return {"IAS_KAFKA_BOOTSTRAP": settings.kafka_bootstrap, "IAS_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix}
 
 
-async def measure(database_url: str, folder: Path, broker: KafkaBroker | None) -> dict[str, float]:
-    speeds: dict[str, float] = {}
+async def measure(server: Postgres, folder: Path, broker: KafkaBroker | None) -> dict[str, float]:
+    speeds: dict[str, Speed] = {}
     log, settings = folder / "worker.log", None
     if broker is not None:
         settings = KafkaSettings(kafka_bootstrap=broker.bootstrap, kafka_topic_prefix="bench.")
@@ -215,17 +252,24 @@ async def measure(database_url: str, folder: Path, broker: KafkaBroker | None) -
         print(f"{EVENTS} events to Kafka", flush=True)
         fill_spool(folder / "for-kafka", 0, EVENTS)
         await ship_all(folder / "for-kafka", settings)
-        speeds["kafka"] = await events_per_s(database_url, log, EVENTS, **_environment(settings))
-        print(f"from Kafka: {speeds['kafka']:.0f} events/s", flush=True)
+        speeds["Kafka"] = await speed(server, log, EVENTS, **_environment(settings))
     fill_spool(folder / "spool", EVENTS, EVENTS)
-    speeds["spool"] = await events_per_s(database_url, log, EVENTS, IAS_SPOOL_DIRS=str(folder / "spool"))
-    print(f"from the spool: {speeds['spool']:.0f} events/s", flush=True)
+    speeds["the spool"] = await speed(server, log, EVENTS, IAS_SPOOL_DIRS=str(folder / "spool"))
+    for name, found in speeds.items():
+        print(f"from {name}: {found}", flush=True)
     print(f"{RATE_PER_S} events/s for {SECONDS} s, by {'Kafka' if settings else 'the spool'}", flush=True)
-    delays = await visible(database_url, folder, settings)
+    delays = await visible(server.url(), folder, settings)
     percentiles = statistics.quantiles(delays, n=100)
     print(f"visible after p50 {percentiles[49]:.2f} s, p99 {percentiles[98]:.2f} s, at most {max(delays):.2f} s")
-    result = {"events_per_s": round(speeds.get("kafka", speeds["spool"])), "spool_events_per_s": round(speeds["spool"])}
-    return {**result, "visible_p50_s": round(percentiles[49], 3), "visible_p99_s": round(percentiles[98], 3)}
+    first = next(iter(speeds.values()))
+    return {
+        "events_per_s": round(first.events_per_s),
+        "spool_events_per_s": round(speeds["the spool"].events_per_s),
+        "worker_cpu_us": round(first.worker_cpu_us),
+        "postgres_cpu_us": round(first.postgres_cpu_us),
+        "visible_p50_s": round(percentiles[49], 3),
+        "visible_p99_s": round(percentiles[98], 3),
+    }
 
 
 def main() -> None:
@@ -233,7 +277,7 @@ def main() -> None:
         server = stack.enter_context(postgres())
         broker = stack.enter_context(kafka())
         run_apart(migrate(server.url()))
-        print("RESULT " + json.dumps(asyncio.run(measure(server.url(), Path(folder), broker))))
+        print("RESULT " + json.dumps(asyncio.run(measure(server, Path(folder), broker))))
 
 
 if __name__ == "__main__":
