@@ -124,20 +124,21 @@ async def test_a_whole_answer_keeps_its_length_only_if_it_is_buffered(plane: Any
         assert running.processor.seen[:3] == [*START, "response_body, end"]
 
 
-@pytest.mark.parametrize(("params", "flag"), [({"max_stream_duration_ms": 700}, "max_duration_timeout"), ({}, "")], ids=["in time", "in no time"])
-async def test_a_hung_processor_holds_an_answer_until_the_longest_stream_is_over(plane: Any, params: dict[str, int], flag: str) -> None:
-    """In FULL_DUPLEX nothing else would ever end it: `message_timeout` does not hold there."""
-    async with plane(Follower(FULL_DUPLEX, hang_after=3), processing_timeout_ms=200, **params) as running:
+async def test_a_hung_processor_ends_with_the_longest_stream(plane: Any) -> None:
+    async with plane(Follower(FULL_DUPLEX, hang_after=3), max_stream_duration_ms=2_000) as running:
+        [answer] = await asyncio.gather(running.ask(ENDLESS), return_exceptions=True)
+        # Cut; or, on a machine so slow that not even the headers were through, Envoy's own answer.
+        assert isinstance(answer, httpx2.RemoteProtocolError) or answer.status_code == 504
+
+
+async def test_nothing_but_the_longest_stream_ends_a_hung_processor(plane: Any) -> None:
+    """`message_timeout` does not hold in FULL_DUPLEX; hence extproc's watchdog."""
+    async with plane(Follower(FULL_DUPLEX, hang_after=3), processing_timeout_ms=200) as running:
         asking = asyncio.create_task(running.ask(ENDLESS))
-        if flag:
-            with pytest.raises(httpx2.RemoteProtocolError):
-                await asking
-            assert (await running.engine_entry()).end == "abort"
-        else:
-            await until(lambda: running.processor.seen.count("response_body") > 40)  # long after the processing timeout
-            assert not asking.done()
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+        await until(lambda: running.processor.seen.count("response_body") > 40)  # long after the processing timeout
+        assert not asking.done()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
 
 # --- shadow ---
