@@ -66,7 +66,7 @@ def test_a_spent_budget_is_the_sdks_own_exception_and_is_not_tried_again(world: 
     assert error.response.headers["x-request-id"]
     anthropic = httpx2.post(
         f"{world.gateway}/v1/messages",
-        json={"model": model, "max_tokens": 5, "messages": CHAT},
+        json={"model": model, "max_tokens": 500, "messages": CHAT},
         headers={"x-api-key": tenant.api_key, "anthropic-version": "2023-06-01"},
     )
     assert (anthropic.status_code, anthropic.json()["type"], anthropic.json()["error"]["type"]) == (429, "error", "rate_limit_error")
