@@ -181,7 +181,7 @@ async def test_a_request_that_is_not_grpc_is_unsupported_media(serving: Serving)
     server = await serving.start()
     async with peer(server) as client:
         stream = client.open(UNARY, content_type="text/plain")
-        await client.send(stream, b"hello", end=True)
+        await client.send(stream, framed(b"hello"), end=True)
         answer = await client.answer(stream)
     # grpcio takes every request for a gRPC call.
     assert answer.headers[":status"] == {"wire": "415", "grpcio": "200"}[serving.transport]
