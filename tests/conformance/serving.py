@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +24,20 @@ async def until(probe: Callable[[], object], deadline_s: float = 10) -> None:
     async with asyncio.timeout(deadline_s):
         while not probe():  # noqa: ASYNC110 -- the state of real servers is polled; there is no event to wait for
             await asyncio.sleep(0.005)
+
+
+async def start_python(code: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start Python with a program; its output is a pipe.
+
+    Not by the loop: uvloop forks with Python's hooks for forked children, and those may never return in one of gRPC's threads.
+    """
+    return await asyncio.to_thread(subprocess.Popen, [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE)
+
+
+async def kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process and wait for its end."""
+    process.kill()
+    await asyncio.to_thread(process.communicate)
 
 
 def echo(calls: Sequence[Call]) -> None:

@@ -1,7 +1,6 @@
 """The transport port, the server itself: addresses, health, draining."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from ias.health import CHECK
 from ias.transport import Call, ListenOptions, UnaryMethod, new_server
-from tests.conformance.serving import STREAM, UNARY, Machines, Serving, channel, echo, status_of, until
+from tests.conformance.serving import STREAM, UNARY, Machines, Serving, channel, echo, kill, start_python, status_of, until
 
 pytestmark = pytest.mark.usefixtures("logged")
 
@@ -60,11 +59,10 @@ asyncio.run(main())
 
 async def test_the_socket_file_of_a_killed_predecessor_is_taken_over(transport: str, short_path: Path) -> None:
     path = short_path / "taken"
-    predecessor = await asyncio.create_subprocess_exec(sys.executable, "-c", SERVER, f"unix:{path}", transport, stdout=asyncio.subprocess.PIPE)
+    predecessor = await start_python(SERVER, f"unix:{path}", transport)
     assert predecessor.stdout
-    assert await predecessor.stdout.readline() == b"up\n"
-    predecessor.kill()
-    await predecessor.communicate()
+    assert await asyncio.to_thread(predecessor.stdout.readline) == b"up\n"
+    await kill(predecessor)
     assert path.is_socket()
     successor = new_server([UnaryMethod(UNARY, echo)], ListenOptions(f"unix:{path}"), transport)
     await successor.start()

@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-import sys
 from collections.abc import Sequence
 
 import grpc
 import pytest
 
 from ias.transport import Status, Stream, StreamMethod
-from tests.conformance.serving import STREAM, Logged, Machine, Machines, Serving, channel, status_of, until
+from tests.conformance.serving import STREAM, Logged, Machine, Machines, Serving, channel, kill, start_python, status_of, until
 
 pytestmark = pytest.mark.usefixtures("logged")
 EOF = grpc.aio.EOF
@@ -169,13 +168,12 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
 
 async def test_a_killed_client_is_an_abort(serving: Serving, machines: Machines) -> None:
     server = await serving.start(machines.method())
-    client = await asyncio.create_subprocess_exec(sys.executable, "-c", CLIENT, server.address, STREAM)
+    client = await start_python(CLIENT, server.address, STREAM)
     try:
         await until(lambda: machines and machines[0].messages, 30)
         assert machines.ends() == [[]]
     finally:
-        client.kill()
-        await client.wait()
+        await kill(client)
     await until(lambda: all(machines.ends()))
     assert machines.ends() == [["abort"]]
     machines[0].out.send([b"nobody listens"])
