@@ -24,7 +24,11 @@ COMPLETION = _response(
         "usage": {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13},
     }
 )
-PROBES = {b"GET /health": _response({}), b"GET /v1/models": _response({"object": "list", "data": [{"id": MODEL, "object": "model"}]})}
+PROBES = {
+    b"GET /health": _response({}),
+    b"GET /v1/models": _response({"object": "list", "data": [{"id": MODEL, "object": "model"}]}),
+    b"GET /metrics": b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n",
+}
 
 
 class Engine(asyncio.Protocol):

@@ -27,7 +27,7 @@ SECONDS = 3.0
 CONNECTIONS = 32
 SIZES = {"": 1024, "_100k": 100 * 1024, "_1m": 1024 * 1024}
 TRANSPORTS = ("wire", "grpcio")
-LIMITS = {"requestsPerMinute": 1_000_000, "tokensPerHour": 1_000_000_000_000}
+LIMITS = {"requestsPerMinute": 1_000_000, "tokensPerHour": 2_000_000_000}
 
 PLAIN = """
 admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
@@ -125,7 +125,7 @@ def gateways(folder: Path) -> Iterator[dict[str, Gateway]]:
             world = World(service.ready, service.ready["admin_password"])
             stack.callback(world.close)
             tenant = world.tenant()
-            model = world.publish(tenant, name=None, upstream=MODEL, **LIMITS)
+            model = world.publish(tenant, name=MODEL, upstream=MODEL, **LIMITS)  # one name: the body need not change
             port = int(service.ready["gateway_url"].rpartition(":")[2])
             found[transport] = Gateway(port, {**service.pids(), **shared}, client, model, tenant.api_key)
         yield found
