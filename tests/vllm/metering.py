@@ -46,7 +46,7 @@ class Result:
 
     @property
     def right(self) -> bool:
-        return self.ledger[0] == self.engine.prompt and 0 <= self.apart <= self.at_most
+        return 0 < self.ledger[0] == self.engine.prompt and 0 <= self.apart <= self.at_most
 
     def row(self) -> str:
         numbers = (self.requests, self.ledger[0], self.engine.prompt, self.ledger[1], self.engine.generated, self.apart)
@@ -87,7 +87,7 @@ class Bench:
 
     def left(self, path: str) -> list[Result]:
         """One stream after the other, so that each is compared."""
-        wishes = [self._wish(path, {"max_tokens": 900}, leave_after=2 + 3 * number) for number in range(EACH)]
+        wishes = [self._wish(path, {"max_tokens": 500}, leave_after=2 + 3 * number) for number in range(EACH)]
         return [self.compare(f"{path.removeprefix('/v1/')}, left after {wish.leave_after}", [wish], 1, APART) for wish in wishes]
 
     def _wish(self, path: str, body: dict[str, object], leave_after: int | None = None) -> Wish:
@@ -104,7 +104,9 @@ def profile(name: Metering, environment: Path, folder: Path) -> list[Result]:
         stop.callback(world.close)
         tenant = world.tenant()
         config = {"continuousUsage": name == "inline", "rateLimiting": {"admissionMode": "lenient" if name == "shadow" else "balanced"}}
-        bench = Bench(name, world, tenant, world.publish(tenant, upstream=MODEL, config=config), engine)
+        # A shadow cannot write the engine's name of the model into a request.
+        model = world.publish(tenant, name=MODEL if name == "shadow" else None, upstream=MODEL, config=config)
+        bench = Bench(name, world, tenant, model, engine)
         results = [bench.complete(path, streamed) for path in ENDPOINTS for streamed in (True, False)]
         results += [bench.asked_for_usage(path) for path in ENDPOINTS]
         return results + [one for path in ENDPOINTS for one in bench.left(path)]
