@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -109,8 +110,9 @@ def another_envoy(folder: Path, home: Path, metering: Metering, template: str | 
 
 def ask(run: Run) -> Seen:
     """Run the clients in a process of their own."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.streams", "clients"], input=msgspec.json.encode(run), capture_output=True, check=True)
-    return msgspec.json.decode(done.stdout, type=Seen)
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run([sys.executable, "-m", "benchmarks.streams", "clients", file.name], input=msgspec.json.encode(run), check=True)
+        return msgspec.json.decode(Path(file.name).read_bytes(), type=Seen)
 
 
 def measure(gateway: Gateway, run: Run, into: Measured) -> None:
@@ -124,10 +126,10 @@ def measure(gateway: Gateway, run: Run, into: Measured) -> None:
 
 
 def bytes_per_stream(gateway: Gateway, run: Run) -> dict[str, float]:
-    """Hold streams open, and see by how much the processes have grown; the first round fills what is kept anyway."""
-    ask(msgspec.structs.replace(run, chunks=5))
+    """Hold streams open, and see by how much the processes have grown. They must be fresh: what was freed is used again."""
+    ask(msgspec.structs.replace(run, streams=20, chunks=5))
     before = {name: resident_bytes(pid) for name, pid in gateway.pids.items()}
-    clients = subprocess.Popen([sys.executable, "-m", "benchmarks.streams", "clients"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    clients = subprocess.Popen([sys.executable, "-m", "benchmarks.streams", "clients", os.devnull], stdin=subprocess.PIPE)
     assert clients.stdin is not None
     clients.stdin.write(msgspec.json.encode(run))
     clients.stdin.close()
@@ -142,11 +144,12 @@ def bytes_per_stream(gateway: Gateway, run: Run) -> dict[str, float]:
 def row(name: str, streams: int, measured: Measured, base: Measured) -> str:
     cpu = ", ".join(f"{process} {value:.0f}" for process, value in measured.cpu_us.items())
     ratio, added = measured.gap_us / base.gap_us, measured.on_way_p50_us - base.on_way_p50_us
-    return f"{streams:>7} {name:<10}{measured.gap_us / 1000:>8.2f}{ratio:>7.3f}{added:>10.0f}{measured.on_way_p99_us():>10.0f}   {cpu}"
+    mean = statistics.fmean(measured.gaps_us) / 1000
+    return f"{streams:>7} {name:<10}{measured.gap_us / 1000:>8.2f}{ratio:>7.3f}{mean:>9.2f}{added:>10.0f}{measured.on_way_p99_us():>10.0f}   {cpu}"
 
 
 @contextlib.contextmanager
-def gateways() -> Iterator[tuple[dict[str, Gateway], World, str, str]]:
+def gateways() -> Iterator[tuple[dict[str, Gateway], str, str]]:
     """Start the service and the other two Envoys; yield them with a model and a key for it."""
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stop:
         folder, port = Path(name), reserve("127.0.0.1")
@@ -167,7 +170,7 @@ def gateways() -> Iterator[tuple[dict[str, Gateway], World, str, str]]:
             INLINE: Gateway(world.gateway, {"envoy": pids["envoy"], **extproc}),
             SHADOW: Gateway(shadow_url, {"envoy": shadow, **extproc}),
         }
-        yield found, world, model, tenant.api_key
+        yield found, model, tenant.api_key
 
 
 def _engine(stop: contextlib.ExitStack, folder: Path, port: Port) -> None:
@@ -181,16 +184,19 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, nargs="*", default=AT_ONCE)
     arguments = parser.parse_args()
     measured: dict[tuple[int, str], Measured] = {}
-    with gateways() as (paths, _, model, api_key):
+    with gateways() as (paths, model, api_key):
         for streams in arguments.at_once:
             for number in range(arguments.rounds if streams < 1_000 else 1):
                 for name, gateway in paths.items():
                     run = Run(gateway.url, api_key, model, streams, CHUNKS, PACE_MS)
                     measure(gateway, run, measured.setdefault((streams, name), Measured()))
                 print(f"{streams} streams at once, round {number + 1}", flush=True)
-        memory = {name: bytes_per_stream(paths[name], Run(paths[name].url, api_key, model, 1_000, 20, 200)) for name in (INLINE, SHADOW)}
+    memory = {}
+    for name in (INLINE, SHADOW):
+        with gateways() as (paths, model, api_key):
+            memory[name] = bytes_per_stream(paths[name], Run(paths[name].url, api_key, model, 1_000, 20, 200))
 
-    print(f"\n{'streams':>7} {'path':<10}{'gap ms':>8}{'ratio':>7}{'added µs':>10}{'p99 µs':>10}   CPU µs per chunk")
+    print(f"\n{'streams':>7} {'path':<10}{'gap ms':>8}{'ratio':>7}{'mean ms':>9}{'added µs':>10}{'p99 µs':>10}   CPU µs per chunk")
     for (streams, name), one in measured.items():
         print(row(name, streams, one, measured[streams, NONE]))
     for name, grown in memory.items():

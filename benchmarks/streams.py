@@ -2,13 +2,14 @@
 
 `python -m benchmarks.streams engine PORT` answers every request with a stream: so many chunks at such a pace, as its header says.
 Every chunk carries the time when it was sent, so that a client (on the same machine and clock) sees how long it was on its way.
-`python -m benchmarks.streams clients` reads a `Run` as JSON from standard input and writes a `Seen` to standard output.
+`python -m benchmarks.streams clients FILE` reads a `Run` as JSON from standard input and writes a `Seen` to the file.
 """
 
 import asyncio
 import json
 import sys
 import time
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -137,7 +138,7 @@ def main() -> None:
         uvloop.run(_serve(int(sys.argv[2])))
     else:
         run = msgspec.convert(json.load(sys.stdin), Run)
-        sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(_run(run))))
+        Path(sys.argv[2]).write_bytes(msgspec.json.encode(uvloop.run(_run(run))))
 
 
 if __name__ == "__main__":
