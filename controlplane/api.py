@@ -20,6 +20,7 @@ from controlplane.limits.router import router as limits
 from controlplane.middleware import Edge
 from controlplane.orgs.router import router as orgs
 from controlplane.publishing.router import router as publishing
+from controlplane.routes import operations
 from controlplane.runtime import Runtime, RuntimeNow
 from controlplane.security_events.router import router as security_events
 from controlplane.usage.router import router as usage
@@ -47,6 +48,7 @@ def build(runtime: Runtime) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.runtime = runtime
+    operations(ROUTERS)  # a route without a rule must not be served
     app.include_router(_health)
     for router in ROUTERS:
         app.include_router(router, prefix="/api")

@@ -8,6 +8,7 @@ A handler states the permission that it needs, and gets an Access or the client 
 * `access.reach` says how far the permission goes for this role: any org, the own org, the own rows. Give it to repositories;
   they filter. What is out of reach does not exist: 404, never 403, so that nobody learns of another tenant's objects.
 * Several permissions mean "one of them"; the one that reaches furthest counts.
+* Every route has exactly one rule: permissions, `SIGNED_IN` or `PUBLIC`. One without does not start (`controlplane.routes`).
 * An org named in the path is resolved by `controlplane.orgs.service.find(access, reference)`, within the reach;
   `access.reach.within(org.id)` narrows to it.
 """
@@ -53,13 +54,35 @@ def reach_of(principal: Principal, permissions: tuple[Permission, ...]) -> Reach
     return None
 
 
-def require(*permissions: Permission) -> Any:
-    """Make the dependency that lets a route's request pass with one of the permissions."""
+@dataclass(frozen=True, slots=True)
+class Requires:
+    """The rule of a route that needs one of some permissions. As a dependency it gives the Access of who has one, and 403 to all others."""
 
-    async def access(uow: UnitOfWorkNow, principal: CurrentPrincipal) -> Access:
-        reach = reach_of(principal, permissions)
+    permissions: tuple[Permission, ...]
+
+    async def __call__(self, uow: UnitOfWorkNow, principal: CurrentPrincipal) -> Access:
+        """Let the request pass, with the reach that its role gives."""
+        reach = reach_of(principal, self.permissions)
         if reach is None:
             raise errors.forbidden()
         return Access(uow, principal, reach)
 
-    return Depends(access, scope="function")
+
+def require(*permissions: Permission) -> Any:
+    """Make the dependency that lets a route's request pass with one of the permissions."""
+    return Depends(Requires(permissions), scope="function")
+
+
+async def anyone() -> None:
+    """The rule of a route that needs no sign-in."""
+
+
+async def whoever_is_signed_in(_: CurrentPrincipal) -> None:
+    """The rule of a route that every role may use, for what is the person's own: the session, the password."""
+
+
+PUBLIC: Any = Depends(anyone)
+"""`@router.post("/login", dependencies=[PUBLIC], …)`"""
+
+SIGNED_IN: Any = Depends(whoever_is_signed_in, scope="function")
+"""`@router.get("/me", dependencies=[SIGNED_IN], …)`"""

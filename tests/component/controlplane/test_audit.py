@@ -1,9 +1,7 @@
 import json
-import re
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
 from tests.component.controlplane.world import World
 
@@ -31,23 +29,6 @@ async def test_every_write_leaves_one_row_with_its_outcome(world: World) -> None
         ("key.revoke", "failed", alpha),
         ("org.create", "failed", None),
     ]
-
-
-async def test_no_write_route_of_any_domain_goes_unaudited(world: World, app: FastAPI) -> None:
-    writes = [
-        (method.upper(), path)
-        for path, operations in app.openapi()["paths"].items()
-        for method, operation in operations.items()
-        if method in {"post", "put", "patch", "delete"} and operation.get("security")
-    ]
-    assert len(writes) >= 6
-    for method, path in writes:
-        before = len(await world.audit())
-        concrete = re.sub(r"{[^}]*}", "0198c0de-0000-7000-8000-000000000000", path).removeprefix("/api")
-        await world["alpha-user"].call(method, concrete, {} if method != "DELETE" else None)
-        new = (await world.audit())[before:]
-        assert [row.outcome in {"denied", "failed"} for row in new] == [True], f"{method} {path}"
-        assert re.fullmatch(r"[a-z_]+[.:][a-z_]+", new[0].action_type), f"{method} {path}: the route needs a name, not '{new[0].action_type}'"
 
 
 async def test_a_row_tells_who_from_where_and_what_without_secrets(world: World) -> None:

@@ -1,0 +1,111 @@
+"""Tenants with one of everything that a path can name: what the generated tests of the routes send their requests to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Insert, insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from controlplane.ids import new_id
+from controlplane.schema import backends, budgets, credentials, keys, ledger, orgs, publication_tenants, publications, users
+from ias.apikeys import new_key
+from ias.roles import Role
+
+MODELS = ["llama-3-8b", "served-model"]
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A person of a tenant and what is theirs."""
+
+    user_id: UUID
+    key_id: UUID
+    request_id: str
+
+
+@dataclass
+class Tenant:
+    """An org with an admin, a user and a colleague of both."""
+
+    org_id: UUID = field(default_factory=new_id)
+    people: dict[Role | str, Owner] = field(default_factory=dict)
+
+    @property
+    def slug(self) -> str:
+        return f"org-{self.org_id.hex[-12:]}"
+
+
+# What stands for a parameter of a path. A new parameter gets its line here, and its object in `make_tenant` or `make_models`.
+VALUES: dict[str, Callable[[Tenant, Owner], object]] = {
+    "org": lambda tenant, _: tenant.slug,
+    "user_id": lambda _, owner: owner.user_id,
+    "key_id": lambda _, owner: owner.key_id,
+    "request_id": lambda _, owner: owner.request_id,
+    "period": lambda *_: "month",
+    "backend": lambda *_: "spare-pool",
+    "name": lambda *_: "served-model",
+    "name:path": lambda *_: "a/slash",
+}
+OF_A_USER = frozenset({"user_id", "key_id"})
+"""Objects that a reach of one user tells apart; the others belong to the org, or to nobody."""
+OF_AN_ORG = OF_A_USER | {"org"}
+"""Objects that a reach of one org hides when they are another's."""
+
+
+async def make_tenant(engine: AsyncEngine) -> Tenant:
+    """Make one in one transaction."""
+    tenant = Tenant()
+    statements: list[Insert] = [
+        insert(orgs).values(id=tenant.org_id, slug=tenant.slug, name="A tenant"),
+        _budget("org", tenant.org_id, tenant.org_id, None),
+    ]
+    for who, role in ((Role.ORG_ADMIN, Role.ORG_ADMIN), (Role.ORG_USER, Role.ORG_USER), ("colleague", Role.ORG_USER)):
+        user_id, key_id, api_key = new_id(), new_id(), new_key("live")
+        owner = Owner(user_id, key_id, f"request-{user_id}")
+        credential = {"credential_id": api_key.credential_id, "key_id": key_id, "digest": b"d" * 32, "pepper_version": 1, "hint": api_key.hint}
+        statements += [
+            insert(users).values(id=user_id, org_id=tenant.org_id, username=f"u-{user_id}", role=role),
+            insert(keys).values(id=key_id, org_id=tenant.org_id, user_id=user_id, name="a key"),
+            insert(credentials).values(credential),
+            _budget("user", user_id, tenant.org_id, user_id),
+            _budget("key", key_id, tenant.org_id, user_id),
+            insert(ledger).values(_request(tenant, owner)),
+        ]
+        tenant.people[who] = owner
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(statement)
+    return tenant
+
+
+async def make_models(engine: AsyncEngine, tenant: Tenant) -> None:
+    """Put a published model, its backend and a spare one in place, whatever happened to those before."""
+    backend_id, publication_id = new_id(), new_id()
+    engine_of = {"base_url": "http://127.0.0.1:9", "kind": "openai", "health": "healthy", "checked_at": datetime.now(UTC)}
+    publication = {"id": publication_id, "model": "served-model", "org_id": tenant.org_id, "model_type": "openai", "backend_id": backend_id}
+    publication |= {"upstream_model": "served-model", "external_path": f"/models/{publication_id}", "status": "published"}
+    async with engine.begin() as connection:
+        for table in (publications, backends):
+            await connection.execute(table.update().values(status="deleted"))
+        for row_id, name, models in ((backend_id, "gpu-pool", MODELS), (new_id(), "spare-pool", [])):
+            await connection.execute(insert(backends).values(id=row_id, name=name, models=models, **engine_of))
+        await connection.execute(insert(publications).values(publication))
+        await connection.execute(insert(publication_tenants).values(publication_id=publication_id, org_id=tenant.org_id))
+
+
+def _budget(scope: str, subject_id: UUID, org_id: UUID, user_id: UUID | None) -> Insert:
+    ceiling = 2_000_000 if scope == "org" else None
+    values = {"subject_id": subject_id, "period": "month", "scope": scope, "org_id": org_id, "user_id": user_id}
+    return insert(budgets).values(**values, tokens=1_000_000, ceiling_tokens=ceiling)
+
+
+def _request(tenant: Tenant, owner: Owner) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    amounts = dict.fromkeys(("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "held_tokens", "duration_ms"), 1)
+    texts = {"model": "m", "upstream_model": "m", "endpoint": "chat_completions", "outcome": "complete", "usage_source": "reported"}
+    ids = {"event_id": new_id(), "org_id": tenant.org_id, "user_id": owner.user_id, "key_id": owner.key_id, "publication_id": new_id()}
+    times = {"admitted_at": now, "ended_at": now}
+    return {**amounts, **texts, **ids, **times, "stream": False, "http_status": 200, "request_id": owner.request_id, "tags": {}}
