@@ -1,8 +1,8 @@
 """The consumer: moves events from a source to the ledger, each exactly once, whatever stops in between.
 
 The positions become durable in the transaction of the rows, and only then is the source told to forget. A crash
-before the commit repeats the batch; a crash after it repeats only the forgetting. One batch is in hand at a time: while the
-ledger is away nothing is read, and what waits stays where it is durable.
+before the commit repeats the batch; a crash after it repeats only the forgetting. While PostgreSQL works on a batch the next one is
+read, no more: while the ledger is away nothing is read, and what waits stays where it is durable.
 """
 
 import asyncio
@@ -29,19 +29,41 @@ class Consumer:
         self._ledger = ledger
         self._now_ms = now_ms
         self._positions: dict[str, Position] | None = None
+        """Of the ledger; None: to be asked for."""
+        self._ahead: Batch | None = None
+        """What was read while the batch before it was written."""
         self._is_behind = False
 
     async def step(self) -> bool:
         """Move one batch; False when there was none. Raises Unavailable, after which the same batch comes again."""
-        if self._source.reassigned() or self._positions is None:
-            self._positions = None
+        try:
+            return await self._move()
+        except Unavailable:
+            self._start_over()
+            raise
+
+    def _start_over(self) -> None:
+        """Only the ledger knows what it has kept."""
+        self._positions = self._ahead = None
+        self._source.rewind()
+
+    async def _move(self) -> bool:
+        if self._source.reassigned():
+            self._start_over()
+        if self._positions is None:
             self._positions = await self._ledger.positions()
-        if (batch := await self._source.read(self._positions)) is None:
+        batch, self._ahead = self._ahead or await self._source.read(self._positions), None
+        if batch is None:
             return False
-        await self._bury(batch.dead)
-        written = await self._write(batch)
         self._is_behind = len(batch.events) >= _FEW
-        self._positions.update(batch.positions)
+        behind = {**self._positions, **batch.positions}
+        reading = asyncio.create_task(self._read_ahead(behind))
+        try:
+            await self._bury(batch.dead)
+            written = await self._write(batch)
+        finally:
+            self._ahead = await reading
+        self._positions = behind
         await self._source.committed(batch.positions)
         LEDGER_EVENTS.labels("inserted").inc(written.inserted)
         LEDGER_EVENTS.labels("replaced").inc(written.replaced)
@@ -49,6 +71,13 @@ class Consumer:
         if batch.events:
             LEDGER_LAG_SECONDS.set((self._now_ms() - max(event.ended_at_ms for event in batch.events)) / 1000)
         return True
+
+    async def _read_ahead(self, behind: Positions) -> Batch | None:
+        """None also when it cannot be read: the next `read` says why."""
+        try:
+            return await self._source.read(behind) if self._is_behind else None
+        except Unavailable:
+            return None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until `stop` is set; the batch in hand is finished first. What is down is waited for."""

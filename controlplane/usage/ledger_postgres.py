@@ -16,8 +16,12 @@ from ias.usage_event import Outcome, RequestRecorded
 
 _CONNECT_TIMEOUT_S = 5.0
 _COMMAND_TIMEOUT_S = 30.0
-_REFUSALS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
-"""What PostgreSQL, or its driver, says of a value that it will never take."""
+_REFUSALS = (asyncpg.DataError, asyncpg.ProgramLimitExceededError)
+"""What PostgreSQL, or its driver, says of a value that it will never take.
+
+A constraint that is violated is not among them: `check` and `cleaned` leave no event that could. Then the schema is not the one that this
+worker writes to (of a version before or after), and events wait until it is.
+"""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -64,7 +68,8 @@ class PostgresLedger:
             return list(await connection.fetchval("SELECT ledger_drop_before($1)", month))
 
     async def _keep(self, connection: Connection, unique: Sequence[RequestRecorded], delivered: int) -> Written:
-        rows = await connection.fetch(sql.INSERT, *zip(*map(_row, unique), strict=True))
+        await connection.copy_records_to_table(sql.BATCH, records=map(_row, unique), columns=sql.BATCH_COLUMNS)
+        rows = await connection.fetch(sql.INSERT)
         added, removed = list(unique), list[RequestRecorded]()
         if len(rows) < len(unique):
             inserted = {str(row["event_id"]) for row in rows}
@@ -85,7 +90,7 @@ class PostgresLedger:
         if not real:
             return []
         by_id = {event.event_id: event for event in real}
-        rows = await connection.fetch(sql.REPLACE, *zip(*map(_row, real), strict=True))
+        rows = await connection.fetch(sql.REPLACE, list(by_id))
         return [sql.event_of(row, by_id[str(row["event_id"])]) for row in rows]
 
     async def _ensure_months(self, connection: Connection) -> None:
@@ -104,6 +109,7 @@ class PostgresLedger:
                 self._connection = await asyncpg.connect(
                     self._database_url, timeout=_CONNECT_TIMEOUT_S, command_timeout=_COMMAND_TIMEOUT_S, server_settings=settings
                 )
+                await self._connection.execute(sql.CREATE_BATCH)
             yield self._connection
         except _REFUSALS as error:
             raise LedgerRefused(f"{type(error).__name__}: {error}") from error

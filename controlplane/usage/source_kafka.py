@@ -5,13 +5,14 @@ the positions are read from the ledger again, because the member before may have
 same partition write the same events, of which the ledger keeps one.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
-from controlplane.usage.ports import Batch, DeadLetter, Position, Positions, SourceUnavailable
+from controlplane.usage.ports import BREATH, Batch, DeadLetter, Position, Positions, SourceUnavailable
 from controlplane.usage.rules import check
 from ias import cloudevents, logs
 from ias.kafka import KafkaUnavailable, Message, Publisher
@@ -19,7 +20,7 @@ from ias.telemetry import KAFKA_EVENTS_MISSED, KAFKA_LAG
 from ias.usage_event import TYPE, RequestRecorded, decode
 
 GROUP = "ias-ledger"
-_BATCH = 5_000
+_BATCH = 10_000
 _SESSION_TIMEOUT_MS = 10_000
 _POLL_INTERVAL_MS = 3_600_000
 """As long as the ledger may be away before another member gets the partitions, which could write no better."""
@@ -64,6 +65,10 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._fresh = True
         log.info("partitions assigned", topic=self._topic, partitions=sorted(one.partition for one in self._unplaced))
 
+    def rewind(self) -> None:
+        if self._consumer is not None:
+            self._unplaced = set(self._consumer.assignment())
+
     def reassigned(self) -> bool:
         fresh, self._fresh = self._fresh, False
         return fresh
@@ -83,7 +88,9 @@ class KafkaSource(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         for partition, records in fetched.items():
             if partition in self._unplaced:
                 continue  # it came this moment, and from somewhere: it is read again from its place
-            for record in records:
+            for number, record in enumerate(records):
+                if number % BREATH == 0:
+                    await asyncio.sleep(0)
                 self._take(record, _stream(partition), events, dead)
             positions[_stream(partition)] = Position(0, records[-1].offset + 1)
         return Batch(tuple(events), positions, tuple(dead)) if positions else None

@@ -3,10 +3,11 @@
 Read-only but for one thing: a segment that was consumed to its end and is not the newest is deleted.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from controlplane.usage.ports import Batch, DeadLetter, Position, Positions
+from controlplane.usage.ports import BREATH, Batch, DeadLetter, Position, Positions
 from controlplane.usage.rules import check
 from ias import logs
 from ias.spool_format import Closed, SpoolCorrupt
@@ -14,7 +15,7 @@ from ias.spool_reader import bytes_behind, forget_before, read_on
 from ias.telemetry import SPOOL_LAG_BYTES, SPOOLS_STOPPED
 from ias.usage_event import RequestRecorded, encode
 
-READ_BYTES = 2 << 20
+READ_BYTES = 6 << 20
 """Of one spool in one batch; above the largest record, so that every read makes progress."""
 
 log = logs.get(__name__)
@@ -47,10 +48,13 @@ class SpoolSource:
         dead: list[DeadLetter] = []
         positions: dict[str, Position] = {}
         for name in self._directories.keys() - self._stopped:
-            position = self._read_spool(name, after.get(name), events, dead)
+            position = await self._read_spool(name, after.get(name), events, dead)
             if position is not None and position != after.get(name):
                 positions[name] = position
         return Batch(tuple(events), positions, tuple(dead)) if positions else None
+
+    def rewind(self) -> None:
+        """Every read begins where it is told."""
 
     def reassigned(self) -> bool:
         return False  # a spool has one reader
@@ -63,12 +67,14 @@ class SpoolSource:
             forget_before(self._directories[name], position)
         SPOOL_LAG_BYTES.set(sum(bytes_behind(self._directories[name], position) for name, position in positions.items()))
 
-    def _read_spool(self, name: str, after: Position | None, events: list[RequestRecorded], dead: list[DeadLetter]) -> Position | None:
+    async def _read_spool(self, name: str, after: Position | None, events: list[RequestRecorded], dead: list[DeadLetter]) -> Position | None:
         """Append the next events of one spool, and what the ledger cannot keep; return the position behind them."""
         position = after
         try:
             for record, behind in read_on(self._directories[name], after, self._read_bytes):
                 if isinstance(record, Closed):
+                    if len(events) % BREATH == 0:
+                        await asyncio.sleep(0)
                     try:
                         self._accept(record.event)
                         events.append(record.event)

@@ -197,6 +197,34 @@ async def test_an_event_that_postgresql_refuses_is_told_from_a_server_that_is_aw
     assert await postgres.write([event(1)], HERE) == Written(inserted=1)
 
 
+@pytest.mark.parametrize(
+    ("change", "back"),
+    [
+        ("ALTER TABLE ledger ADD COLUMN later text NOT NULL", "ALTER TABLE ledger DROP COLUMN later"),
+        ("ALTER TABLE ledger RENAME COLUMN held_tokens TO held", "ALTER TABLE ledger RENAME COLUMN held TO held_tokens"),
+        ("ALTER TABLE usage_days RENAME TO usage_daily", "ALTER TABLE usage_daily RENAME TO usage_days"),
+        ("ALTER TABLE ledger ADD CHECK (stream = false)", "ALTER TABLE ledger DROP CONSTRAINT ledger_stream_check"),
+        ("ALTER TABLE ledger ALTER COLUMN stream TYPE text", "ALTER TABLE ledger ALTER COLUMN stream TYPE boolean USING stream::boolean"),
+        ("ALTER TABLE ledger ALTER COLUMN http_status TYPE date USING NULL", "ALTER TABLE ledger ALTER COLUMN http_status TYPE integer USING 0"),
+    ],
+    ids=["one more column", "another column", "another table", "another constraint", "a wider type", "another type"],
+)
+async def test_events_wait_for_a_schema_that_they_fit_into(postgres: PostgresLedger, database_url: str, change: str, back: str) -> None:
+    await postgres.write([event(1)], HERE)
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("TRUNCATE ledger")
+        await connection.execute(change)
+        try:
+            await postgres.write([event(2)], HERE)
+        except LedgerUnavailable:
+            await connection.execute(back)
+            await postgres.write([event(2)], HERE)
+        assert await connection.fetchval("SELECT count(*) FROM ledger") == 1
+    finally:
+        await connection.close()
+
+
 async def test_a_dead_letter_is_kept_once_with_its_reason(postgres: PostgresLedger, database_url: str) -> None:
     letter = DeadLetter("spool", Position(1, 8), "no UUID", b"{}")
     await postgres.bury([letter])

@@ -21,7 +21,7 @@ from controlplane.security_events.consumer import SecurityConsumer
 from controlplane.security_events.feed_kafka import KafkaFeed
 from controlplane.usage.consumer import Consumer
 from controlplane.usage.ledger_postgres import PostgresLedger
-from controlplane.usage.ports import Position, Positions, Unavailable
+from controlplane.usage.ports import LedgerUnavailable, Position, Positions, Unavailable, Written
 from controlplane.usage.source_kafka import KafkaSource
 from controlplane.usage.topics import ensure_topics
 from extauth.security_events import SecurityEvents
@@ -174,6 +174,30 @@ async def test_a_crash_between_acknowledgement_and_position_sends_again_and_coun
     async with source(settings, publisher) as kafka_source:
         await consume_until(51, database_url, Consumer(kafka_source, ledger, lambda: ADMITTED_MS))
     assert await kept(database_url) == (51, 51)
+
+
+class Failing(PostgresLedger):
+    """A ledger that is away for some writes."""
+
+    failures = 0
+
+    async def write(self, events: Sequence[RequestRecorded], positions: Positions) -> Written:
+        if self.failures:
+            self.failures -= 1
+            raise LedgerUnavailable("away")
+        return await super().write(events, positions)
+
+
+async def test_what_was_read_while_the_ledger_was_away_is_read_again(settings: KafkaSettings, publisher: Publisher, database_url: str) -> None:
+    ledger = Failing(database_url)
+    async with source(settings, publisher) as kafka_source:
+        consumer = Consumer(kafka_source, ledger, lambda: ADMITTED_MS)
+        for begin in range(0, 60, 20):
+            ledger.failures = 2
+            await publisher.publish(settings.topic(TOPIC), [message(of_org(number, number)) for number in range(begin, begin + 20)])
+            await consume_until(begin + 20, database_url, consumer)
+    await ledger.close()
+    assert await kept(database_url) == (60, 60)
 
 
 class Died(Exception):
