@@ -11,13 +11,24 @@ from ias_admin.errors import CommandFailed, ExitCode, of_response
 
 Json = Any
 _TIMEOUT_S = 30
+_SECRETS = frozenset({"password", "currentPassword", "newPassword", "apiKey", "token"})
+
+
+class Previewed(Exception):
+    """A dry run came to the request that would change something; secrets in its body are masked."""
+
+    def __init__(self, method: str, path: str, body: Mapping[str, Json] | None) -> None:
+        super().__init__(f"{method} {path}")
+        masked = {name: "***" if name in _SECRETS else value for name, value in body.items()} if body else None
+        self.request = {"method": method, "path": path, "body": masked}
 
 
 class Client:
     """Calls one control plane with one token."""
 
-    def __init__(self, url: str, token: str, transport: httpx2.BaseTransport | None = None) -> None:
-        _check(url)
+    def __init__(self, url: str, token: str, transport: httpx2.BaseTransport | None = None, *, dry_run: bool = False) -> None:
+        check_address(url)
+        self._dry_run = dry_run
         headers = {"accept": "application/json", "user-agent": "ias-admin"} | ({"authorization": f"Bearer {token}"} if token else {})
         self._url = url
         self._http = httpx2.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S, transport=transport)
@@ -47,6 +58,11 @@ class Client:
         """Remove an object."""
         self._call("DELETE", path)
 
+    def text(self, path: str, accept: str, **query: str | int | None) -> str:
+        """Read a document that is not JSON, CSV for example."""
+        params = {name: value for name, value in query.items() if value is not None}
+        return self._checked(self._send("GET", path, params=params, headers={"accept": accept})).text
+
     def items(self, path: str, limit: int | None = None, **query: str | int | None) -> Iterator[Json]:
         """Walk a list page by page, at most `limit` items."""
         cursor, left = None, limit
@@ -71,6 +87,8 @@ class Client:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
+        if self._dry_run and method != "GET":
+            raise Previewed(method, f"/api{path}", body)
         try:
             return self._http.request(method, f"/api{path}", json=body, params=params, headers=headers)
         except httpx2.TimeoutException as error:
@@ -92,7 +110,8 @@ def _json_of(response: httpx2.Response, url: str) -> Json:
         raise CommandFailed(f"{url} does not answer like a control plane of IAS.") from error
 
 
-def _check(url: str) -> None:
+def check_address(url: str) -> None:
+    """Raise CommandFailed for what is no address of a control plane."""
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL:

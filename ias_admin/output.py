@@ -1,7 +1,9 @@
-"""What commands print: data on stdout as a table, JSON or YAML; talk on stderr."""
+"""What commands print: data on stdout as a table, JSON, YAML or CSV; talk on stderr."""
 
+import csv
 import json
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any
@@ -13,8 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ias_admin import manners
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PIPE_WIDTH = 10_000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet run a cell (OWASP, CSV injection)."""
 
 
 class Format(StrEnum):
@@ -23,25 +29,39 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
+    CSV = "csv"
 
 
 def say(message: str) -> None:
-    """Talk to the person at the terminal."""
+    """Talk to the person at the terminal, unless that one wants it quiet."""
+    if not manners.current().quiet:
+        complain(message)
+
+
+def complain(message: str) -> None:
+    """Say what went wrong, always."""
     typer.echo(_printable(message, keep="\n"), err=True)
 
 
 def print_list(items: Sequence[dict[str, Any]], columns: Sequence[str], output: Format) -> None:
     """Print a list; a column is the dotted path of a field."""
+    if output is Format.CSV:
+        _print_csv(items, columns)
+        return
     if output is not Format.TABLE:
-        _print_document(list(items), output)
+        print_document(list(items), output)
         return
     _print_table([[_cell(_field(item, column)) for column in columns] for item in items], [_title(column) for column in columns])
 
 
 def print_object(value: dict[str, Any], output: Format) -> None:
-    """Print one object: a line for each field, and a table for each list of objects in it."""
+    """Print one object: a line for each field, and a table for each list of objects in it. CSV has no place for such lists."""
+    if output is Format.CSV:
+        flat = dict(_fields(value))
+        _print_csv([flat], list(flat))
+        return
     if output is not Format.TABLE:
-        _print_document(value, output)
+        print_document(value, output)
         return
     _print_table([[_title(name), _cell(field)] for name, field in _fields(value)])
     for name, rows in value.items():
@@ -50,11 +70,25 @@ def print_object(value: dict[str, Any], output: Format) -> None:
             print_list(rows, list(rows[0]), output)
 
 
-def _print_document(value: Any, output: Format) -> None:
+def print_document(value: Any, output: Format = Format.JSON) -> None:
+    """Print anything as JSON or YAML."""
     if output is Format.JSON:
         typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
     else:
         typer.echo(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def _print_csv(items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_csv_cell(item.get(column, _field(item, column))) for column in columns] for item in items)
+
+
+def _csv_cell(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    text = "" if value in (None, [], {}) else _cell(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _print_table(rows: Sequence[Sequence[str]], titles: Sequence[str] = ()) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import httpx2
 import typer
 
-from ias_admin import config
+from ias_admin import config, manners
 from ias_admin.client import Client
 
 
@@ -21,7 +21,7 @@ class Session:
 
     def client(self) -> Client:
         """Return a client that is signed in, if anyone is."""
-        return Client(self.url, self.token, self.transport)
+        return Client(self.url, self.token, self.transport, dry_run=manners.current().dry_run)
 
 
 def open_session(url: str | None, context: str | None, transport: httpx2.BaseTransport | None = None) -> Session:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ias_admin.client import segment
-from ias_admin.commands.options import Output, Yes, confirm
+from ias_admin.commands.options import Output, Yes, confirm, examples
 from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.session import client_of
@@ -14,7 +14,7 @@ app = typer.Typer(help="Backends: the engines behind the gateway.", no_args_is_h
 Backend = Annotated[str, typer.Argument(metavar="BACKEND", help="Name or id of the backend.")]
 
 
-@app.command()
+@app.command(epilog=examples("backend add gpu-pool http://vllm.internal:8000"))
 def add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name for commands.")],
@@ -25,13 +25,13 @@ def add(
     print_object(client_of(context).post("/backend", {"name": name, "baseUrl": url}), output)
 
 
-@app.command("list")
+@app.command("list", epilog=examples("backend list"))
 def list_(context: typer.Context, output: Output = Format.TABLE) -> None:
     """List the backends."""
     print_list(list(client_of(context).items("/backend")), ["name", "health", "healthReason", "baseUrl", "models", "checkedAt", "id"], output)
 
 
-@app.command()
+@app.command(epilog=examples("backend check gpu-pool"))
 def check(context: typer.Context, backend: Backend, output: Output = Format.TABLE) -> None:
     """Probe a backend now; exit code 6 if it is not healthy."""
     view = client_of(context).post(f"/backend/{segment(backend)}/check")
@@ -40,7 +40,7 @@ def check(context: typer.Context, backend: Backend, output: Output = Format.TABL
         raise CommandFailed(f"The backend '{backend}' is {view['health']}: {view.get('healthReason')}.", ExitCode.UNAVAILABLE)
 
 
-@app.command()
+@app.command(epilog=examples("backend remove gpu-pool --yes"))
 def remove(context: typer.Context, backend: Backend, yes: Yes = False) -> None:
     """Remove a backend that no published model uses."""
     confirm(f"Remove the backend '{backend}'?", yes)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ias_admin.client import segment
-from ias_admin.commands.options import Limit, Org, Output, Yes, confirm
+from ias_admin.commands.options import Limit, Org, Output, Yes, confirm, examples
 from ias_admin.commands.whom import KeyOption, OrgOption, UserOption, path_of
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.session import client_of
@@ -41,14 +41,14 @@ Tokens = Annotated[int, typer.Argument(parser=_tokens, metavar="TOKENS", help="H
 InPeriod = Annotated[Period, typer.Argument(metavar="PERIOD", help="day, week or month.")]
 
 
-@app.command()
+@app.command(epilog=examples("budget show --org acme"))
 def show(context: typer.Context, org: OrgOption = None, user: UserOption = None, key: KeyOption = None, output: Output = Format.TABLE) -> None:
     """Show budgets with what was spent, is held by running requests, and is free."""
     client = client_of(context)
     print_list(client.get(f"{path_of(client, org, user, key)}/budget")["items"], _COLUMNS, output)
 
 
-@app.command("set")
+@app.command("set", epilog=examples("budget set month 500M --org acme --threshold 80 --threshold 100"))
 def set_(
     context: typer.Context,
     period: InPeriod,
@@ -59,7 +59,7 @@ def set_(
     threshold: Annotated[
         list[int] | None, typer.Option(min=1, max=1000, help="Percent at which an alert is raised; repeatable; 50, 80, 100.")
     ] = None,
-    dry_run: Annotated[bool | None, typer.Option("--dry-run/--enforce", help="Only count what would be refused.")] = None,
+    dry_run: Annotated[bool | None, typer.Option("--count-only/--enforce", help="Only count what would be refused.")] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Set a budget; what was spent in this period counts. In effect within a second."""
@@ -73,7 +73,7 @@ def set_(
     print_object(client.change(f"{path_of(client, org, user, key)}/budget/{period}", change), output)
 
 
-@app.command()
+@app.command(epilog=examples("budget increase month 50M --org acme --until 2027-01-01"))
 def increase(
     context: typer.Context,
     period: InPeriod,
@@ -90,7 +90,7 @@ def increase(
     print_object(client.put(f"{path_of(client, org, user, key)}/budget/{period}/increase", body), output)
 
 
-@app.command("end-increase")
+@app.command("end-increase", epilog=examples("budget end-increase month --org acme"))
 def end_increase(context: typer.Context, period: InPeriod, org: OrgOption = None, user: UserOption = None, key: KeyOption = None) -> None:
     """End an increase now."""
     client = client_of(context)
@@ -98,7 +98,7 @@ def end_increase(context: typer.Context, period: InPeriod, org: OrgOption = None
     say("Ended.")
 
 
-@app.command()
+@app.command(epilog=examples("budget lift month --org acme --yes"))
 def lift(context: typer.Context, period: InPeriod, org: OrgOption = None, user: UserOption = None, key: KeyOption = None, yes: Yes = False) -> None:
     """Take a budget away; the ceiling of an org stays."""
     client = client_of(context)
@@ -108,13 +108,13 @@ def lift(context: typer.Context, period: InPeriod, org: OrgOption = None, user: 
     say("Lifted.")
 
 
-@app.command()
+@app.command(epilog=examples("budget ceiling acme month 1G"))
 def ceiling(context: typer.Context, org: Org, period: InPeriod, tokens: Tokens, output: Output = Format.TABLE) -> None:
     """Say what an org's budget may be at most, whatever its admins set (System Admin)."""
     print_object(client_of(context).put(f"/org/{segment(org)}/budget/{period}/ceiling", {"tokens": tokens}), output)
 
 
-@app.command("lift-ceiling")
+@app.command("lift-ceiling", epilog=examples("budget lift-ceiling acme month --yes"))
 def lift_ceiling(context: typer.Context, org: Org, period: InPeriod, yes: Yes = False) -> None:
     """Take an org's ceiling away; the budget that it has set stays (System Admin)."""
     confirm(f"Lift the ceiling of {org} per {period}?", yes)
@@ -122,7 +122,7 @@ def lift_ceiling(context: typer.Context, org: Org, period: InPeriod, yes: Yes = 
     say("Lifted.")
 
 
-@app.command()
+@app.command(epilog=examples("budget alerts acme --limit 10"))
 def alerts(context: typer.Context, org: Org, limit: Limit = 50, output: Output = Format.TABLE) -> None:
     """List the thresholds that budgets of an org have reached, newest first."""
     columns = ["createdAt", "scope", "period", "periodStart", "threshold", "tokens", "spent", "subjectId"]

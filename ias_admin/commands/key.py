@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ias_admin.client import segment
-from ias_admin.commands.options import Limit, Output, Yes, confirm
+from ias_admin.commands.options import Limit, Output, Yes, confirm, examples
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.session import client_of
 
@@ -14,7 +14,7 @@ app = typer.Typer(help="API keys.", no_args_is_help=True)
 _COLUMNS = ["name", "status", "hint", "expiresAt", "lastUsedAt", "allowedModels", "id"]
 
 
-@app.command()
+@app.command(epilog=examples("key create production-app", 'key create ci --model "llama-3-*" --expires 2027-01-01 -o json'))
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What the key is for.")],
@@ -37,7 +37,7 @@ def create(
     say("Keep the key now: it is not shown again.")
 
 
-@app.command("list")
+@app.command("list", epilog=examples("key list", "key list --org acme"))
 def list_(
     context: typer.Context,
     org: Annotated[str | None, typer.Option(metavar="ORG", help="All keys of this org instead of your own.")] = None,
@@ -49,7 +49,7 @@ def list_(
     print_list(list(client_of(context).items(path, limit)), _COLUMNS, output)
 
 
-@app.command()
+@app.command(epilog=examples("key revoke 01970000-0000-7000-8000-000000000000 --yes"))
 def revoke(context: typer.Context, key_id: Annotated[str, typer.Argument(help="Id of the key.")], yes: Yes = False) -> None:
     """Revoke a key for good. It is refused everywhere within a second; running answers end normally."""
     confirm(f"Revoke the key {key_id} for good?", yes)

@@ -8,7 +8,7 @@ import typer
 
 from ias.context import AdmissionMode
 from ias_admin.client import segment
-from ias_admin.commands.options import Limit, Output, Yes, confirm
+from ias_admin.commands.options import Limit, Output, Yes, confirm, examples
 from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.session import client_of
@@ -45,7 +45,11 @@ Allow = Annotated[list[str] | None, typer.Option(metavar="ORG", help="Org that m
 File = Annotated[typer.FileText | None, typer.Option("--file", "-f", help="JSON configuration, '-' is stdin; options go before it.")]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "model publish llama-3-8b --org acme --backend gpu-pool --tokens-per-minute 100000", "model publish llama-3-8b --file - < llama.json"
+    )
+)
 def publish(
     context: typer.Context,
     model: Model,
@@ -78,7 +82,7 @@ def publish(
     say("Keep the key now: it is not shown again.")
 
 
-@app.command()
+@app.command(epilog=examples("model update llama-3-8b --requests-per-minute 300 --allow acme --allow beta"))
 def update(
     context: typer.Context,
     model: Model,
@@ -108,13 +112,13 @@ def update(
     print_object(client_of(context).put(f"/models/{segment(model)}/publish", {"config": config}), output)
 
 
-@app.command()
+@app.command(epilog=examples("model show llama-3-8b"))
 def show(context: typer.Context, model: Model, output: Output = Format.TABLE) -> None:
     """Show a published model with its use."""
     print_object(client_of(context).get(f"/models/{segment(model)}/publish"), output)
 
 
-@app.command("list")
+@app.command("list", epilog=examples("model list --org acme"))
 def list_(
     context: typer.Context,
     org: Annotated[str | None, typer.Option(metavar="ORG", help="Those of this owner only.")] = None,
@@ -126,7 +130,7 @@ def list_(
     print_list(list(client_of(context).items("/published-models", limit, tenantId=org)), columns, output)
 
 
-@app.command()
+@app.command(epilog=examples("model unpublish llama-3-8b --yes"))
 def unpublish(context: typer.Context, model: Model, yes: Yes = False) -> None:
     """Unpublish a model and revoke its key. Running answers end normally."""
     confirm(f"Unpublish '{model}' and revoke its key?", yes)

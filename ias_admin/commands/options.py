@@ -5,14 +5,16 @@ from typing import Annotated
 import typer
 
 from ias_admin.output import Format
+from ias_admin.prompts import confirm
 
-Output = Annotated[Format, typer.Option("--output", "-o", help="How to print.")]
+__all__ = ["Limit", "Org", "Output", "Yes", "confirm", "examples"]
+
+Output = Annotated[Format, typer.Option("--output", "-o", envvar="IAS_ADMIN_OUTPUT", show_envvar=False, help="How to print.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many; all by default.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Org = Annotated[str, typer.Argument(metavar="ORG", help="Slug or id of the org.")]
 
 
-def confirm(question: str, yes: bool) -> None:
-    """Ask before something is destroyed; without a terminal to ask at, nothing is."""
-    if not yes:
-        typer.confirm(question, abort=True, err=True)
+def examples(*commands: str) -> str:
+    """Make the end of a help page; every command has one, and a test parses what it shows."""
+    return "\n".join(["\b", "Examples:", *(f"  ias-admin {command}" for command in commands)])

@@ -1,33 +1,35 @@
 """Sign in and out, and tell who is signed in."""
 
-import os
-import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ias_admin import config
-from ias_admin.client import Client
-from ias_admin.commands.options import Output
+from ias_admin.client import check_address
+from ias_admin.commands.options import Output, examples
 from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, say
+from ias_admin.prompts import ask, read_secret
 from ias_admin.session import client_of, session_of
 
-contexts = typer.Typer(help="The control planes that you are signed in to.", no_args_is_help=True)
+contexts = typer.Typer(help="Named control planes, each with its address and your sign-in, as kubectl has them.", no_args_is_help=True)
 
 
 def login(
     context: typer.Context,
     url: Annotated[str | None, typer.Option(help="Address of the control plane; the context keeps it.")] = None,
     username: Annotated[str | None, typer.Option("--username", "-u", envvar="IAS_ADMIN_USERNAME", help="Who you are; asked if not given.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File with the password in its first line.")] = None,
 ) -> None:
-    """Sign in. The password is asked for, or read from stdin, or from IAS_ADMIN_PASSWORD; it is never an argument."""
+    """Sign in. The password comes from a file, IAS_ADMIN_PASSWORD, stdin or a prompt; it is never an argument."""
     session = session_of(context)
     if url:
         session = replace(session, url=url.rstrip("/"))
-    name = username or _ask("User name")
-    answer = Client(session.url, "", session.transport).post("/admin/login", {"username": name, "password": _password()})
+    name = username or ask("User name")
+    password = read_secret("Password", "IAS_ADMIN_PASSWORD", password_file)
+    answer = replace(session, token="").client().post("/admin/login", {"username": name, "password": password})
     known = config.load()
     known.contexts[session.context] = config.Context(session.url, answer["user"]["username"], answer["token"], answer["expiresAt"])
     known.current = session.context
@@ -51,7 +53,7 @@ def whoami(context: typer.Context, output: Output = Format.TABLE) -> None:
     print_object(client_of(context).get("/me"), output)
 
 
-@contexts.command("list")
+@contexts.command("list", epilog=examples("context list"))
 def list_contexts(output: Output = Format.TABLE) -> None:
     """List the contexts."""
     known = config.load()
@@ -65,7 +67,7 @@ def list_contexts(output: Output = Format.TABLE) -> None:
     )
 
 
-@contexts.command("use")
+@contexts.command("use", epilog=examples("context use staging"))
 def use_context(name: Annotated[str, typer.Argument(help="Name of the context.")]) -> None:
     """Make a context the one in use."""
     known = config.load()
@@ -76,17 +78,28 @@ def use_context(name: Annotated[str, typer.Argument(help="Name of the context.")
     say(f"Using {name}: {known.contexts[name].url}")
 
 
-def _ask(what: str, *, hidden: bool = False) -> str:
-    if not sys.stdin.isatty():
-        raise CommandFailed(f"{what} is missing, and there is no terminal to ask at.", ExitCode.USAGE)
-    return str(typer.prompt(what, hide_input=hidden, err=True))
+@contexts.command("set", epilog=examples("context set staging --url https://ias.staging.example.com --use"))
+def set_context(
+    name: Annotated[str, typer.Argument(help="Name of the context.")],
+    url: Annotated[str, typer.Option(help="Address of the control plane.")],
+    use: Annotated[bool, typer.Option("--use", help="Make it the one in use.")] = False,
+) -> None:
+    """Make a context, or give it another address: that forgets its sign-in."""
+    check_address(url)
+    known, address = config.load(), url.rstrip("/")
+    if name not in known.contexts or known.contexts[name].url != address:
+        known.contexts[name] = config.Context(address)
+    if use:
+        known.current = name
+    config.save(known)
+    say(f"{name}: {address}")
 
 
-def _password() -> str:
-    if password := os.environ.get("IAS_ADMIN_PASSWORD"):
-        return password
-    if sys.stdin.isatty():
-        return _ask("Password", hidden=True)
-    if password := sys.stdin.readline().rstrip("\r\n"):
-        return password
-    raise CommandFailed("The password is missing: give it on stdin or in IAS_ADMIN_PASSWORD.", ExitCode.USAGE)
+@contexts.command("delete", epilog=examples("context delete staging"))
+def delete_context(name: Annotated[str, typer.Argument(help="Name of the context.")]) -> None:
+    """Forget a context with its sign-in."""
+    known = config.load()
+    if known.contexts.pop(name, None) is None:
+        raise CommandFailed(f"There is no context '{name}'.", ExitCode.NOT_FOUND)
+    config.save(known)
+    say(f"Forgot {name}.")

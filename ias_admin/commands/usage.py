@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ias_admin.client import segment
-from ias_admin.commands.options import Org, Output
+from ias_admin.commands.options import Org, Output, examples
 from ias_admin.output import Format, print_list, print_object
 from ias_admin.session import client_of
 
@@ -15,19 +15,19 @@ From = Annotated[datetime | None, typer.Option("--from", help="Begin, UTC, inclu
 To = Annotated[datetime | None, typer.Option("--to", help="End, UTC, exclusive; now by default.")]
 
 
-@app.command("org")
+@app.command("org", epilog=examples("usage org acme --from 2026-11-01 --to 2026-12-01"))
 def of_org(context: typer.Context, org: Org, begin: From = None, end: To = None, output: Output = Format.TABLE) -> None:
     """Show the usage of an org by model, user, key and outcome."""
     print_object(client_of(context).get(f"/analytics/org/{segment(org)}", **_period(begin, end)), output)
 
 
-@app.command("system")
+@app.command("system", epilog=examples("usage system -o json"))
 def of_system(context: typer.Context, begin: From = None, end: To = None, output: Output = Format.TABLE) -> None:
     """Show the usage of all orgs."""
     print_object(client_of(context).get("/analytics/system", **_period(begin, end)), output)
 
 
-@app.command("request")
+@app.command("request", epilog=examples("usage request 8f14e45f-ceea-467f-a8b7-0d1c2e3f4a5b"))
 def of_request(
     context: typer.Context, request_id: Annotated[str, typer.Argument(help="The x-request-id of its answer.")], output: Output = Format.TABLE
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ias_admin.client import Client, segment
-from ias_admin.commands.options import Limit, Org, Output, Yes, confirm
+from ias_admin.commands.options import Limit, Org, Output, Yes, confirm, examples
 from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.session import client_of
@@ -22,7 +22,7 @@ class OrgRole(StrEnum):
     ORG_USER = "org_user"
 
 
-@app.command()
+@app.command(epilog=examples("user add acme ada --role org_admin --email ada@example.com"))
 def add(
     context: typer.Context,
     org: Org,
@@ -39,14 +39,14 @@ def add(
         say("Hand the password over now: it is not shown again.")
 
 
-@app.command("list")
+@app.command("list", epilog=examples("user list acme"))
 def list_(context: typer.Context, org: Org, limit: Limit = None, output: Output = Format.TABLE) -> None:
     """List the users of an org."""
     users = client_of(context).items(f"/org/{segment(org)}/user", limit)
     print_list(list(users), ["username", "role", "status", "email", "createdAt", "id"], output)
 
 
-@app.command()
+@app.command(epilog=examples("user remove acme ada"))
 def remove(context: typer.Context, org: Org, user: Annotated[str, typer.Argument(help="User name or id.")], yes: Yes = False) -> None:
     """Remove a user. Their sessions and keys stop working at once."""
     client = client_of(context)

@@ -1,6 +1,8 @@
 """What each command asks of the API, and how it ends."""
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,14 @@ EMPTY = (200, {"items": [], "nextCursor": None})
 DONE = (204, None)
 VIEW = (200, {"id": "x"})
 MADE = (201, {"id": "x"})
+
+
+class Terminal(io.StringIO):
+    """Somebody who could be asked."""
+
+    def isatty(self) -> bool:
+        return True
+
 
 CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
     ("whoami", VIEW, "GET /api/me", None),
@@ -153,8 +163,18 @@ DESTRUCTIVE = [
 
 @pytest.mark.parametrize("command", DESTRUCTIVE)
 def test_what_destroys_asks_first(cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal())
     monkeypatch.setattr("typer.confirm", lambda *_, **__: (_ for _ in ()).throw(SystemExit(1)))
     assert cli(*command.split()).code == 1
+    assert cli.requests == []
+
+
+@pytest.mark.parametrize("command", DESTRUCTIVE)
+def test_without_anybody_to_ask_what_destroys_needs_yes(cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal())
+    for ran in (cli(*command.split(), "--no-input"), cli("--no-input", *command.split())):
+        assert (ran.code, ran.out) == (2, "")
+        assert "give --yes" in ran.err
     assert cli.requests == []
 
 

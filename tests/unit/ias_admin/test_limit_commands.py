@@ -27,7 +27,7 @@ def tagged(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("--requests-per-minute 9", {**LIMITS, "requestsPerMinute": 9}),
         ("--lift burstLimit --lift requestsPerMinute", {**LIMITS, "requestsPerMinute": None, "burstLimit": None}),
-        ("--dry-run requestsPerMinute --enforce tokensPerHour", {**LIMITS, "dryRun": ["requestsPerMinute"]}),
+        ("--count-only requestsPerMinute --enforce tokensPerHour", {**LIMITS, "dryRun": ["requestsPerMinute"]}),
         ("--admission-mode strict --outage-tokens 0", {**LIMITS, "admissionMode": "strict", "outageTokens": 0}),
     ],
 )

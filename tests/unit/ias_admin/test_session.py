@@ -38,13 +38,41 @@ def test_the_password_comes_from_stdin_when_it_is_no_terminal(cli: Cli, monkeypa
     assert cli.body["password"] == "from stdin"
 
 
-@pytest.mark.parametrize(("arguments", "missing"), [(["-u", "admin"], "password"), ([], "User name")])
+@pytest.mark.parametrize(("arguments", "missing"), [(["-u", "admin"], "Password"), ([], "User name")])
 def test_without_a_terminal_nothing_is_asked(cli: Cli, monkeypatch: pytest.MonkeyPatch, arguments: list[str], missing: str) -> None:
     monkeypatch.delenv("IAS_ADMIN_PASSWORD")
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     ran = cli("login", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert missing in ran.err
+
+
+def test_the_password_comes_from_a_file(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("from a file\nand no more\n")
+    cli.answers.append((200, SESSION))
+    assert cli("login", "-u", "admin", "--password-file", str(file)).code == 0
+    assert cli.body["password"] == "from a file"
+    ran = cli("login", "-u", "admin", "--password-file", str(tmp_path / "none"))
+    assert (ran.code, "Cannot read" in ran.err) == (2, True)
+
+
+def test_contexts_are_made_used_and_forgotten(cli: Cli) -> None:
+    cli.sign_in()
+    assert cli("context", "set", "staging", "--url", "https://staging.example/", "--use").code == 0
+    listed = cli("context", "list", "-o", "csv").out.splitlines()
+    assert listed[0] == "name,current,url,username,expiresAt"
+    assert listed[2] == "staging,yes,https://staging.example,,"
+    assert cli("context", "delete", "staging").code == 0
+    assert cli("context", "delete", "staging").code == 4
+    assert cli("context", "set", "bad", "--url", "ftp://x").code == 2
+
+
+def test_a_new_address_forgets_the_sign_in(cli: Cli, config_file: Path) -> None:
+    cli.sign_in()
+    assert "t0ken" in config_file.read_text()
+    cli("context", "set", "default", "--url", "https://elsewhere.example")
+    assert "t0ken" not in config_file.read_text()
 
 
 def test_no_command_takes_a_password_as_argument(cli: Cli) -> None:
