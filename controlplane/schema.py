@@ -147,6 +147,9 @@ keys = Table(
     _reference("publication_id", nullable=True),
     _time("last_used_at"),
     _reference("created_by", nullable=True),
+    Column("labels", JSONB, nullable=False, server_default="{}"),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    _reference("disabled_by", nullable=True),
     _created_at(),
     _updated_at(),
 )
@@ -197,6 +200,30 @@ budget_alerts = Table(
     _bigint("tokens"),
     _bigint("spent"),
     _created_at(),
+)
+
+quota_requests = Table(
+    "quota_requests",
+    metadata,
+    _id(),
+    _reference("org_id"),
+    _reference("user_id"),
+    _text("scope"),
+    _reference("subject_id"),
+    _text("kind"),
+    _text("name"),
+    _bigint("amount"),
+    _time("until"),
+    _text("reason"),
+    Column("state", Text, nullable=False, server_default="open"),
+    _time("expires_at", nullable=False),
+    _reference("decided_by", nullable=True),
+    _time("decided_at"),
+    _bigint("granted_amount", nullable=True),
+    _time("granted_until"),
+    _text("answer", nullable=True),
+    _created_at(),
+    _updated_at(),
 )
 
 audit_log = Table(

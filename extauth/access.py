@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from extauth.publications import PublicationIndex, Published
 from ias.errors import model_not_allowed, model_not_found
+from ias.model_patterns import is_allowed
 
 
 def find_model(publications: PublicationIndex, model: str, org_id: str, allowed_models: Sequence[str]) -> Published:
@@ -19,25 +20,3 @@ def find_model(publications: PublicationIndex, model: str, org_id: str, allowed_
 def list_models(publications: PublicationIndex, org_id: str, allowed_models: Sequence[str]) -> list[Published]:
     """Return what a key may use, by name."""
     return [published for published in publications.of_org(org_id) if is_allowed(published.publication.model, allowed_models)]
-
-
-def is_allowed(model: str, patterns: Sequence[str]) -> bool:
-    """Whether a key's list names the model; an empty list names all."""
-    return not patterns or any(_matches(model, pattern) for pattern in patterns)
-
-
-def _matches(model: str, pattern: str) -> bool:
-    """`*` stands for any characters. No regular expression: many stars would make one slow, and customers choose patterns."""
-    first, *middle = pattern.split("*")
-    if not middle:
-        return model == pattern
-    last = middle.pop()
-    if len(model) < len(first) + len(last) or not model.startswith(first) or not model.endswith(last):
-        return False
-    place, end = len(first), len(model) - len(last)
-    for piece in middle:
-        found = model.find(piece, place, end)
-        if found < 0:
-            return False
-        place = found + len(piece)
-    return True

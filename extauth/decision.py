@@ -22,6 +22,7 @@ from ias.apikeys import ApiKey
 from ias.context import AdmissionMode, RequestContext, SigningKeys
 from ias.endpoints import Endpoint
 from ias.errors import invalid_api_key, invalid_request, request_too_large, service_unavailable, unsupported_encoding
+from ias.tags import merged
 from ratelimit.ports import Admission, Limit
 
 MAX_TARGET_LENGTH = 2_048
@@ -147,8 +148,8 @@ def decide(
         raise request_too_large(policy.max_body_bytes)
     request = parse_request(incoming.body, operation.endpoint)
     header = incoming.headers.get(names.TAGS)
-    tags = parse_tags(header) if header is not None else {}
     credential = known.credential
+    tags = merged(parse_tags(header) if header is not None else {}, credential.labels)
     published = find_model(publications, request.model, credential.org_id, credential.allowed_models)
     publication = published.publication
     mode = _LENIENT if policy.shadow else credential.admission_mode or publication.admission_mode

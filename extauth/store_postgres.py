@@ -16,9 +16,10 @@ _MAX_CHANGES = 2_000
 ACQUIRE_S = 2
 """Also the time to give a connection back: one whose query cannot be cancelled is closed then, and blocks the pool no longer."""
 _SESSION = {"application_name": "ias-extauth", "default_transaction_read_only": "on"}
-_JSON = frozenset({"limits", "key_limits", "user_limits", "org_limits"})
+_LIMITS = frozenset({"limits", "key_limits", "user_limits", "org_limits"})
 _T = TypeVar("_T")
 _scope_limits = msgspec.json.Decoder(ScopeLimits)
+_text_pairs = msgspec.json.Decoder(dict[str, str])
 
 
 def _columns(kind: type[msgspec.Struct]) -> str:
@@ -97,9 +98,16 @@ async def _nothing(_: object) -> None:
 
 def _structs(rows: list[Any], kind: type[_T]) -> list[_T]:
     try:
-        return [msgspec.convert({name: _limits(value) if name in _JSON else value for name, value in row.items()}, kind) for row in rows]
+        return [msgspec.convert({name: _field(name, value) for name, value in row.items()}, kind) for row in rows]
     except msgspec.DecodeError as error:
         raise ReaderUnavailable(f"a row is not a {kind.__name__}: {error}") from error
+
+
+def _field(name: str, value: Any) -> Any:
+    """What is jsonb comes as text."""
+    if name in _LIMITS:
+        return _limits(value)
+    return _text_pairs.decode(value) if name == "labels" else value
 
 
 @lru_cache(4096)

@@ -25,8 +25,8 @@ EPOCH = "gateway_epoch_v1"
 CHANGES = "gateway_changes_v1"
 """`seq` (bigint, ascending), `kind` (ChangeKind), `id` (text: id of what changed)."""
 
-CREDENTIALS = "gateway_credentials_v2"
-"""One row for each credential that is not revoked and not past its validity; columns as in `Credential`, limits as jsonb."""
+CREDENTIALS = "gateway_credentials_v3"
+"""One row for each credential that is not revoked and not past its validity; columns as in `Credential`, limits and labels as jsonb."""
 
 PUBLICATIONS = "gateway_publications_v2"
 """One row for each published publication; columns as in `Publication`."""
@@ -95,6 +95,8 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """The org's own; None: the publication's."""
     outage_tokens: int = 0
     """Tokens that the org may spend in each process while budgets cannot be checked; 0: deny."""
+    labels: dict[str, str] = {}
+    """Of the key; they become tags of its requests (`ias.tags`)."""
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):

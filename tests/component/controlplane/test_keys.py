@@ -34,6 +34,7 @@ async def test_what_the_data_plane_sees_of_a_key_is_what_was_asked_for(world: Wo
     expires_at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
     body = {
         "name": "ci",
+        "labels": {"team": "search"},
         "expiresAt": expires_at.isoformat(),
         "allowedModels": ["llama*", "qwen"],
         "rateLimiting": {"requestsPerMinute": 60, "burstLimit": 5},
@@ -44,7 +45,7 @@ async def test_what_the_data_plane_sees_of_a_key_is_what_was_asked_for(world: Wo
     await connection.close()
     key = parse_key(made["apiKey"])
     assert key is not None
-    row |= {name: json.loads(value) for name, value in row.items() if name.endswith("_limits")}
+    row |= {name: json.loads(value) for name, value in row.items() if name.endswith("_limits") or name == "labels"}
     assert row.pop("digest") == key.digest(bytes.fromhex("22" * 32))
     assert row == {
         "credential_id": key.credential_id,
@@ -63,6 +64,7 @@ async def test_what_the_data_plane_sees_of_a_key_is_what_was_asked_for(world: Wo
         "org_limits": {"dryRun": []},
         "admission_mode": None,
         "outage_tokens": 0,
+        "labels": {"team": "search"},
     }
 
 
@@ -105,6 +107,10 @@ async def test_a_user_has_a_limited_number_of_keys_and_revoked_ones_do_not_count
         ({"name": "x", "expiresAt": "2099-01-01T00:00:00"}, "expiresAt"),
         ({"name": "x", "expiresAt": "9999-12-31T23:59:59-14:00"}, "expiresAt"),
         ({"name": "x", "allowedModels": ["a b"]}, "allowedModels.0"),
+        ({"name": "x", "labels": {"team": "a,b"}}, "labels.team"),
+        ({"name": "x", "labels": {"team": ""}}, "labels.team"),
+        ({"name": "x", "labels": {"a b": "c"}}, "labels.a b.[key]"),
+        ({"name": "x", "labels": {f"l{n}": "v" for n in range(9)}}, "labels"),
         ({"name": "x", "rateLimiting": {"requestsPerMinute": -1}}, "rateLimiting.requestsPerMinute"),
         ({"name": "x", "rateLimiting": {"burstLimit": 1}}, "rateLimiting"),
         ({"name": "x", "expires_in": 5}, "expires_in"),

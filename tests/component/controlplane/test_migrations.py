@@ -60,7 +60,7 @@ async def test_the_views_of_the_data_plane_have_exactly_the_fields_of_their_stru
     postgres = {row["column_name"]: row["udt_name"] for row in rows}
     fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
     assert postgres.keys() == fields.keys()
-    names = {str: {"text"}, bytes: {"bytea"}, int: {"int4", "int8"}, bool: {"bool"}, "datetime": {"timestamptz"}, tuple: {"_text"}}
+    names = {str: {"text"}, bytes: {"bytea"}, int: {"int4", "int8"}, bool: {"bool"}, "datetime": {"timestamptz"}, tuple: {"_text"}, dict: {"jsonb"}}
     names |= {"ScopeLimits": {"jsonb"}, "AdmissionMode": {"text"}}
     for name, kind in fields.items():
         assert postgres[name] in names[_plain(kind)], name
@@ -96,8 +96,8 @@ async def test_this_month_and_the_next_have_partitions_from_the_start(database_u
 
 
 def _plain(kind: Any) -> Any:
-    if get_origin(kind) is tuple:
-        return tuple
+    if get_origin(kind) in {tuple, dict}:
+        return get_origin(kind)
     if isinstance(kind, UnionType):
         kind = next(argument for argument in get_args(kind) if argument is not type(None))
     return kind if kind in {str, bytes, int, bool} else kind.__name__

@@ -8,6 +8,7 @@ import pytest
 
 from ias.apikeys import new_key
 from ias.context import verify
+from ias.gateway_views import CREDENTIALS
 from ias.headers import CONTEXT, MODEL
 from tests.component.extauth.world import SIGNING, Truth, extauth, postgres_hangs
 from tests.support.checks import ask, check_message
@@ -131,7 +132,7 @@ async def test_a_credential_is_found_by_its_index(truth: Truth, database_url: st
     """At a million credentials, a sequential scan for each key that is seen for the first time would be an outage."""
     connection = await asyncpg.connect(database_url)
     await connection.execute("SET enable_seqscan = off")
-    plan = await connection.fetch("EXPLAIN SELECT * FROM gateway_credentials_v2 WHERE credential_id = ANY($1::text[])", ["AAAAAAAA"])
+    plan = await connection.fetch(f"EXPLAIN SELECT * FROM {CREDENTIALS} WHERE credential_id = ANY($1::text[])", ["AAAAAAAA"])
     await connection.close()
     lines = [row[0] for row in plan]
     scan = next(i for i, line in enumerate(lines) if "credentials" in line and "Scan" in line)

@@ -60,6 +60,11 @@ def test_everything_right() -> None:
     ]
 
 
+def test_the_labels_of_the_key_are_tags_of_its_requests() -> None:
+    assert passage(incoming(), labels={"team": "search"}).context.tags == {"team": "search"}
+    assert passage(incoming(x_request_tags="team=mine,run=1"), labels={"team": "search"}).context.tags == {"team": "search", "run": "1"}
+
+
 def test_all_limits_of_key_user_org_and_publication_are_met() -> None:
     limits = ScopeLimits(tokens_per_minute=1_000)
     result = passage(incoming(), index(publication(limits=limits)), key_limits=limits, user_limits=limits, org_limits=limits)
