@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, and_, column, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Text, and_, exists, func, literal, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from controlplane.keys.schemas import KeyFilter
@@ -48,11 +48,12 @@ def _owner(user: str) -> ColumnElement[bool]:
 
 def _model(model: str) -> ColumnElement[bool]:
     """As `ias.model_patterns.is_allowed`: the only wildcard of a pattern is `*`."""
-    pattern: Any = func.unnest(keys.c.allowed_models, type_=Text).table_valued(column("pattern", Text))
-    like: Any = pattern.c.pattern
+    pattern = func.unnest(keys.c.allowed_models).column_valued("pattern")
+    like: ColumnElement[str] = pattern
     for plain, written in ((_ESCAPE, _ESCAPE * 2), ("%", _ESCAPE + "%"), ("_", _ESCAPE + "_"), ("*", "%")):
         like = func.replace(like, plain, written)
-    return or_(keys.c.allowed_models == literal([], ARRAY(Text)), select(1).select_from(pattern).where(literal(model).like(like)).exists())
+    names = select(pattern).where(literal(model).like(like)).correlate(keys).exists()
+    return or_(keys.c.allowed_models == literal([], ARRAY(Text)), names)
 
 
 _CONDITIONS: dict[str, Callable[[Any], ColumnElement[bool]]] = {

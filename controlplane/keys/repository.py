@@ -107,6 +107,11 @@ class KeyRepository(Repository):
             await self.uow.execute(self.visible(users, users.c.role).where(users.c.id == user_id, users.c.status == "active"))
         ).scalar_one_or_none()
 
+    async def role_of_owner(self, key_id: UUID) -> str | None:
+        """Return the role of whose key it is."""
+        statement = self.visible(keys, users.c.role).join(users, users.c.id == keys.c.user_id).where(keys.c.id == key_id)
+        return (await self.uow.execute(statement)).scalar_one_or_none()
+
     async def revoke(self, key_ids: Sequence[UUID]) -> Sequence[str]:
         """Revoke keys with all their credentials; return the credential ids that stopped by this."""
         unrevoked = self.visible(keys, keys.c.id).where(keys.c.id.in_(key_ids), keys.c.status != "revoked")

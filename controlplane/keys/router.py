@@ -19,6 +19,7 @@ from controlplane.schema import keys
 from ias.roles import Permission
 
 router = APIRouter(tags=["keys"])
+Own = Annotated[Access, require(Permission.KEYS_OWN)]
 OwnOrAll = Annotated[Access, require(Permission.KEYS_OWN, Permission.KEYS_ALL)]
 Creator = Annotated[Access, require(Permission.KEYS_CREATE)]
 
@@ -32,7 +33,7 @@ async def create_key(body: NewKeyBody, access: Creator, runtime: RuntimeNow, res
 
 
 @router.get("/key", name="key.list_own")
-async def list_own_keys(access: Annotated[Access, require(Permission.KEYS_OWN)], query: Annotated[KeyQuery, Query()]) -> Page[KeyView]:
+async def list_own_keys(access: Own, query: Annotated[KeyQuery, Query()]) -> Page[KeyView]:
     """List or search your own keys, revoked ones too."""
     own = replace(access.reach, user_id=access.user_id)
     return await fetch_page(access.uow, KeyRepository(access.uow, own).all(query), keys.c.id, query, KeyView)
@@ -80,7 +81,7 @@ async def enable_key(key_id: UUID, access: OwnOrAll) -> KeyView:
 
 
 @router.post("/key/{key_id}/rotate", name="key.rotate")
-async def rotate_key(key_id: UUID, access: Creator, runtime: RuntimeNow, body: RotateBody | None = None) -> NewKeyView:
+async def rotate_key(key_id: UUID, access: Own, runtime: RuntimeNow, body: RotateBody | None = None) -> NewKeyView:
     """Give your key, or that of a service account, a new secret, which is in this answer only. The one before works on for the overlap."""
     overlap = timedelta(seconds=(body or RotateBody()).overlap_seconds)
     return await service.rotate(access, key_id, overlap, runtime.key_rules)

@@ -116,7 +116,7 @@ class KeyFilter(ApiModel):
     )
     user: ShortText | None = Field(default=None, description="User name or id of the owner.")
     label: list[Annotated[str, StringConstraints(pattern=f"^{tags.NAME}(={tags.VALUE})?$")]] = Field(
-        default=[], max_length=tags.MAX_PAIRS, description="`name` or `name=value`."
+        default=[], max_length=tags.MAX_PAIRS, description="`name` or `name=value`.", examples=[["team=search"]]
     )
     status: Literal["active", "expired", "disabled", "revoked"] | None = None
     model: ShortText | None = Field(default=None, description="A model that the key's list names or leaves open.")
@@ -137,7 +137,7 @@ class KeyQuery(PageQuery, KeyFilter):
 class BulkRevokeBody(ApiModel):
     """Keys to revoke: first as a dry run, then with what that answered."""
 
-    filter: KeyFilter
+    filter: KeyFilter = Field(examples=[{"status": "active", "lastUsedBefore": "2026-01-01T00:00:00Z"}])
     dry_run: bool = True
     confirm: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] | None = Field(
         default=None, description="`confirm` of the dry run: no other keys than those are revoked."

@@ -137,15 +137,15 @@ async def enable(access: Access, key_id: UUID) -> Row[Any]:
 
 
 async def rotate(access: Access, key_id: UUID, overlap: timedelta, key_rules: KeyRules) -> NewKeyView:
-    """Give a key a new secret: the own one, or that of a service account. Raises Problem 403 for that of another person."""
-    manager = reach_of(access.principal, (Permission.USERS_MANAGE,))
-    key = await _lock(access, manager or replace(access.reach, user_id=access.user_id), key_id)
-    repository = KeyRepository(access.uow, access.reach)
-    if key.user_id != access.user_id and (await repository.role_of(key.user_id)) != Role.SERVICE:
-        raise Problem(403, "not_your_key", "Only its owner can rotate a person's key: who has the new secret acts as the owner. You can revoke it.")
-    api_key = await rotate_key(repository, key, overlap, key_rules)
+    """Give a key a new secret: an own one, or of a service account for who manages the users. A person's key is nobody else's to rotate."""
+    reach = access.reach
+    if (manager := reach_of(access.principal, (Permission.USERS_MANAGE,))) is not None:
+        owner = await KeyRepository(access.uow, manager).role_of_owner(key_id)
+        reach = manager if owner == Role.SERVICE else reach
+    key = await _lock(access, reach, key_id)
+    api_key = await rotate_key(KeyRepository(access.uow, reach), key, overlap, key_rules)
     access.uow.audit(org_id=key.org_id, key_id=str(key_id))
-    return await _shown_once(access, key_id, api_key)
+    return await _shown_once(replace(access, reach=reach), key_id, api_key)
 
 
 async def revoke(access: Access, key_id: UUID) -> None:
