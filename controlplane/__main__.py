@@ -1,4 +1,4 @@
-"""`python -m controlplane api|worker|migrate|bootstrap-admin`."""
+"""`python -m controlplane api|worker|migrate|bootstrap-admin|verify-audit|reconcile`."""
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from controlplane import app
 from controlplane.database import DatabaseIsNewer
-from controlplane.settings import ApiSettings, DatabaseSettings, ReconcileSettings
+from controlplane.settings import ApiSettings, DatabaseSettings, MigrateSettings, ReconcileSettings, VerifyAuditSettings
 from controlplane.usage import app as usage
 from controlplane.usage.settings import WorkerSettings
 from ias import logs
@@ -30,10 +30,11 @@ commands:
   worker           write usage events from the spools, or from Kafka, to the ledger
   migrate          bring the database to this version's schema; safe to repeat
   bootstrap-admin  make the first System Admin and print name and password once, as JSON
+  verify-audit     check that the audit log is what was sealed, batch by batch
   reconcile        compare what admission counts of every budget, and what engines count, with the ledger
 
 Settings come from the environment; '--help' after a command lists them.
-Exit status: 0 done, 1 cannot start, or a difference was found, 2 wrong settings or usage, 3 the database belongs to a newer version."""
+Exit status: 0 done, 1 cannot start, or a difference or a broken seal was found, 2 wrong settings or usage, 3 the database belongs to a newer version."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,7 +72,8 @@ def _complain(sentence: str, status: int) -> int:
 _COMMANDS: dict[str, Callable[[str, Sequence[str]], int]] = {
     "api": partial(_run, ApiSettings, app.serve, "The REST API of the control plane."),
     "worker": partial(_run, WorkerSettings, usage.run, "Writes usage events from the spools, or from Kafka, to the ledger."),
-    "migrate": partial(_run, DatabaseSettings, app.migrate, "Brings the database to this version's schema; safe to repeat."),
+    "migrate": partial(_run, MigrateSettings, app.migrate, "Brings the database to this version's schema, and its roles; safe to repeat."),
+    "verify-audit": partial(_run, VerifyAuditSettings, app.verify_audit, "Checks that the audit log is what was sealed; 1: it is not."),
     "bootstrap-admin": partial(_run, DatabaseSettings, app.bootstrap_admin, "Makes the first System Admin; prints name and password once, as JSON."),
     "reconcile": partial(
         _run,

@@ -18,10 +18,12 @@ from controlplane.accounts.rules import Throttle
 from controlplane.accounts.service import bootstrap_admin as make_first_admin
 from controlplane.accounts.tokens import Tokens
 from controlplane.audit.rules import Attempt
+from controlplane.audit.sealing import report, verify
 from controlplane.backends.prober_http import HttpProber
 from controlplane.backends.service import probe_forever
 from controlplane.budgets.counters_valkey import open_counters
 from controlplane.budgets.reconcile import compare, table
+from controlplane.database_roles import let_control_plane_work, let_data_plane_read
 from controlplane.gateway.file_xds import FileXdsGateway
 from controlplane.gateway.ports import Gateway
 from controlplane.http_protocol import DeadlineProtocol
@@ -32,7 +34,7 @@ from controlplane.reconciliation.counters_http import HttpCountersReader
 from controlplane.reconciliation.rules import table as engines_table
 from controlplane.reconciliation.service import EngineReconciler
 from controlplane.runtime import Runtime
-from controlplane.settings import ApiSettings, DatabaseSettings, ReconcileSettings
+from controlplane.settings import ApiSettings, DatabaseSettings, MigrateSettings, ReconcileSettings, VerifyAuditSettings
 from controlplane.unit_of_work import unit_of_work
 from ias import logs, telemetry
 
@@ -116,11 +118,15 @@ async def serve(settings: ApiSettings) -> None:
     log.info("api stopped")
 
 
-async def migrate(settings: DatabaseSettings) -> None:
-    """Bring the database to this version's schema. Raises database.DatabaseIsNewer."""
+async def migrate(settings: MigrateSettings) -> None:
+    """Bring the database to this version's schema, and its roles to what they may do. Raises database.DatabaseIsNewer."""
     engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=1)
     try:
         log.info("database is migrated", revision=await database.migrate(engine))
+        if password := settings.control_plane_password.get_secret_value():
+            await let_control_plane_work(engine, password)
+        if password := settings.data_plane_password.get_secret_value():
+            await let_data_plane_read(engine, password)
     finally:
         await engine.dispose()
 
@@ -139,6 +145,17 @@ async def reconcile(settings: ReconcileSettings) -> int:
     sys.stdout.write(f"{table(compared)}\n\n{engines_table(engines)}\n")
     differ = any(comparison.difference for comparison in compared) or any(one.is_alarm(settings.reconcile_tolerance) for one in engines)
     return 1 if differ else 0
+
+
+async def verify_audit(settings: VerifyAuditSettings) -> int:
+    """Print what of the audit log was checked, and the first batch that is not what was sealed; 1 when there is one."""
+    engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=1)
+    try:
+        verified = await verify(engine, settings.expected_seals)
+    finally:
+        await engine.dispose()
+    sys.stdout.write(f"{report(verified)}\n")
+    return 1 if verified.reason else 0
 
 
 async def bootstrap_admin(settings: DatabaseSettings) -> None:

@@ -34,6 +34,7 @@ async def open_unit_of_work(request: Request, runtime: RuntimeNow) -> AsyncItera
     attempt = request.state.attempt
     if attempt is not None:
         attempt.action = request.scope["route"].name
+        attempt.named = tuple(map(str, request.path_params.values()))
     async with unit_of_work(runtime.engine, attempt) as uow:
         yield uow
 

@@ -238,6 +238,23 @@ audit_log = Table(
     _text("outcome"),
     _text("request_id", nullable=True),
     _text("client_address", nullable=True),
+    _bigint("seq"),
+    Column("targets", ARRAY(Text), nullable=False, server_default="{}"),
+)
+"""`seq` is given by the database, whatever a writer says."""
+
+audit_seals = Table(
+    "audit_seals",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    _bigint("first_seq"),
+    _bigint("last_seq"),
+    _reference("first_id"),
+    _reference("last_id"),
+    _integer("rows"),
+    Column("previous_hash", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("sealed_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 ledger = Table(

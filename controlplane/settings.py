@@ -1,8 +1,11 @@
 """Settings of the control plane's API and of its commands. The worker's are in `controlplane/usage/settings.py`."""
 
+import re
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
 
 from ias.settings import Settings
 
@@ -20,6 +23,35 @@ class DatabaseSettings(Settings):
     def _postgresql(cls, value: SecretStr) -> SecretStr:
         if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must start with postgresql://")
+        return value
+
+
+class MigrateSettings(DatabaseSettings):
+    """The URL is that of the database's owner. API, worker and extauth work as roles that may do less."""
+
+    control_plane_password: SecretStr = SecretStr("")
+    """Password of the role `ias_control_plane`, for API and worker, which is made or changed after the migration; empty: it is left as it is."""
+
+    data_plane_password: SecretStr = SecretStr("")
+    """The same of the role `ias_data_plane`, for extauth."""
+
+
+class VerifyAuditSettings(DatabaseSettings):
+    """What `verify-audit` compares."""
+
+    expected_seals: Annotated[tuple[str, ...], NoDecode] = ()
+    """Seals noted down before, `number:hash`, comma separated: they must be in the chain."""
+
+    @field_validator("expected_seals", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("expected_seals")
+    @classmethod
+    def _marks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch("[1-9][0-9]{0,17}:[0-9a-f]{64}", mark) for mark in value):
+            raise ValueError("a seal is its number and its hash of 64 hex digits, 12:ab…")
         return value
 
 

@@ -72,6 +72,7 @@ SPOOL_BYTES = Gauge("ias_spool_bytes", "Size of the spool on disk.", registry=RE
 SPOOL_SHIPPED = Counter("ias_spool_shipped_total", "Events that Kafka has acknowledged.", registry=REGISTRY)
 KAFKA_LAG = Gauge("ias_kafka_lag_events", "Events in our partitions of Kafka that are not in the ledger yet.", registry=REGISTRY)
 KAFKA_EVENTS_MISSED = Counter("ias_kafka_events_missed_total", "Events that Kafka deleted before they were read.", registry=REGISTRY)
+AUDIT_SEALED = Counter("ias_audit_rows_sealed_total", "Rows of the audit log that were sealed.", registry=REGISTRY)
 SECURITY_REFUSALS = Counter(
     "ias_security_refusals_total", "Requests that extauth refused, by status and code.", ["status", "code"], registry=REGISTRY
 )

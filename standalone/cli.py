@@ -21,6 +21,8 @@ _ENGINE_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="IAS, the front door for all AI inference, on one machine.")
 spool = typer.Typer(no_args_is_help=True, help="Look into the spools of usage events.")
 app.add_typer(spool, name="spool")
+audit = typer.Typer(no_args_is_help=True, help="The audit log in the database.")
+app.add_typer(audit, name="audit")
 
 
 def main() -> None:
@@ -106,6 +108,23 @@ def reconcile(
     """
     environment = {**_addresses(home or default_path()), **os.environ}
     os.execve(sys.executable, [sys.executable, "-m", "controlplane", "reconcile"], environment)  # noqa: S606  # no shell is wanted
+
+
+@audit.command("verify")
+def verify_audit(
+    home: Annotated[
+        Path | None, typer.Option(help="Folder of a service that runs here.  [default: $IAS_HOME or ~/.local/share/ias]", show_default=False)
+    ] = None,
+    expect: Annotated[list[str] | None, typer.Option(metavar="NUMBER:HASH", help="A seal noted down before; may be repeated.")] = None,
+) -> None:
+    """Check that the audit log is what was sealed; exit code 1 and the first broken batch when it is not.
+
+    IAS_DATABASE_URL says where it is; without it the home does. A chain cannot show that its end was cut off: compare it with a head
+    that was noted down, printed here or logged by the worker ("audit log sealed").
+    """
+    expected = {"IAS_EXPECTED_SEALS": ",".join(expect)} if expect else {}
+    environment = {**_addresses(home or default_path()), **os.environ, **expected}
+    os.execve(sys.executable, [sys.executable, "-m", "controlplane", "verify-audit"], environment)  # noqa: S606  # no shell is wanted
 
 
 def _addresses(home: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from controlplane.audit.rules import Attempt
 from controlplane.backends.prober_http import HttpProber
 from controlplane.backends.repository import BackendRepository
 from controlplane.backends.rules import canonical_base_url
-from controlplane.data_plane_role import let_data_plane_read
+from controlplane.database_roles import let_control_plane_work, let_data_plane_read
 from controlplane.gateway.file_xds import write_initial_files
 from controlplane.ids import new_id
 from controlplane.repository import EVERYTHING
@@ -28,7 +28,12 @@ from standalone.home import write_private
 
 
 async def set_up(
-    database_url: str, gateway_directory: Path, engines: Sequence[tuple[str, str]], password_file: Path, data_plane_password: str
+    database_url: str,
+    gateway_directory: Path,
+    engines: Sequence[tuple[str, str]],
+    password_file: Path,
+    control_plane_password: str,
+    data_plane_password: str,
 ) -> None:
     """Bring a database to what the services need. Raises `database.DatabaseIsNewer`."""
     write_initial_files(gateway_directory)
@@ -36,6 +41,7 @@ async def set_up(
     passwords = Passwords()
     try:
         await database.migrate(engine)
+        await let_control_plane_work(engine, control_plane_password)
         await let_data_plane_read(engine, data_plane_password)
         async with unit_of_work(engine, Attempt("admin.bootstrap")) as uow:
             if first := await bootstrap_admin(uow, passwords):
@@ -70,14 +76,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m standalone.setup", description="Prepare the database of a standalone service.")
     parser.add_argument("--gateway-directory", type=Path, required=True, help="folder of Envoy's file xDS")
     parser.add_argument("--password-file", type=Path, required=True, help="where the first administrator's credentials are written")
+    parser.add_argument("--control-plane-password-file", type=Path, required=True, help="password of the database role that API and worker use")
     parser.add_argument("--data-plane-password-file", type=Path, required=True, help="password of the database role that extauth uses")
     parser.add_argument("--backend", action="append", default=[], metavar="NAME=URL", help="an engine to register")
     arguments = parser.parse_args()
     try:
         engines = [(name, canonical_base_url(url)) for name, _, url in (value.partition("=") for value in arguments.backend)]
         url = DatabaseSettings.load().database_url.get_secret_value()
-        data_plane_password = arguments.data_plane_password_file.read_text().strip()
-        asyncio.run(set_up(url, arguments.gateway_directory, engines, arguments.password_file, data_plane_password))
+        passwords = [file.read_text().strip() for file in (arguments.control_plane_password_file, arguments.data_plane_password_file)]
+        asyncio.run(set_up(url, arguments.gateway_directory, engines, arguments.password_file, *passwords))
     except (ValueError, OSError, database.DatabaseIsNewer) as error:
         sys.stderr.write(f"{error}\n")
         return 1

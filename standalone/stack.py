@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from controlplane import data_plane_role
+from controlplane import database_roles
 from controlplane.gateway.bootstrap import BootstrapParams, Metering, render_bootstrap
 from standalone import binaries, readiness
 from standalone.home import Home, random_secret, write_private
@@ -36,6 +36,7 @@ class Stack:
         self.engines = engines or {SIMULATOR: ports.simulator.url}
         self.simulated = not engines
         database_password = home.secret_file("database_password", random_secret)
+        self._control_plane_password = home.secret_file("control_plane_password", random_secret)
         self._data_plane_password = home.secret_file("data_plane_password", random_secret)
         valkey_password = home.secret_file("valkey_password", random_secret)
         self.postgres = Postgres(home.folder("postgres"), home.runtime / "pg", database_password, self._log("postgres"))
@@ -101,6 +102,7 @@ class Stack:
         files = {
             "gateway-directory": self.gateway_directory,
             "password-file": self.first_password,
+            "control-plane-password-file": self._control_plane_password,
             "data-plane-password-file": self._data_plane_password,
         }
         arguments = [*(argument for name, path in files.items() for argument in (f"--{name}", str(path))), *backends]
@@ -113,7 +115,7 @@ class Stack:
 
     def _api(self) -> Service:
         environment = {
-            **self._database,
+            **self._control_plane_database,
             **self._valkey_url,
             "IAS_API_LISTEN": str(self.ports.api),
             "IAS_PEPPERS_FILE": str(self._peppers),
@@ -129,7 +131,7 @@ class Stack:
 
     def _worker(self) -> Service:
         environment = {
-            **self._database,
+            **self._control_plane_database,
             **self._valkey_url,
             **self._kafka,
             "IAS_SPOOL_DIRS": str(self.spool),
@@ -140,7 +142,7 @@ class Stack:
         return Service("Usage worker", program, readiness.accepts(str(self.ports.worker_metrics)), after=("setup",))
 
     def _extauth(self) -> Service:
-        database_url = self.postgres.url(user=data_plane_role.ROLE, password_file=self._data_plane_password)
+        database_url = self.postgres.url(user=database_roles.DATA_PLANE, password_file=self._data_plane_password)
         environment = {
             "IAS_DATABASE_URL_FILE": str(self._private("data_plane_database_url", database_url)),
             **self._valkey_url,
@@ -201,7 +203,13 @@ class Stack:
 
     @cached_property
     def _database(self) -> dict[str, str]:
+        """As the owner, who migrates."""
         return {"IAS_DATABASE_URL_FILE": str(self._private("database_url", self.postgres.url()))}
+
+    @cached_property
+    def _control_plane_database(self) -> dict[str, str]:
+        url = self.postgres.url(user=database_roles.CONTROL_PLANE, password_file=self._control_plane_password)
+        return {"IAS_DATABASE_URL_FILE": str(self._private("control_plane_database_url", url))}
 
     @cached_property
     def _valkey_url(self) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ _MASK = "***"
 _MAX_STRING = 1000
 _MAX_ITEMS = 100
 _MAX_DEPTH = 8
+_MAX_TARGET = 200
 
 
 class Outcome(StrEnum):
@@ -40,9 +42,37 @@ class Attempt:
     user_id: UUID | None = None
     org_id: UUID | None = None
     payload: dict[str, Any] = field(default_factory=dict)
+    named: tuple[str, ...] = ()
+    """The objects that the path names."""
     reached_authentication: bool = False
     recorded: bool = False
     """A row is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Which rows somebody wants to see; None: all."""
+
+    actor: str | None = None
+    """Id or name of a user."""
+    action: str | None = None
+    """One action, or several that begin alike: `key.*`."""
+    outcome: Outcome | None = None
+    target: str | None = None
+    """Id or name of an object, as the path or the service named it."""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def targets_of(attempt: Attempt) -> list[str]:
+    """What the write concerns: what its path names, and the facts that the service called `…_id` or `…_ids`."""
+    found = list(attempt.named)
+    for name, value in attempt.payload.items():
+        if name.endswith("_id"):
+            found.append(str(value))
+        elif name.endswith("_ids") and isinstance(value, list | tuple):
+            found += map(str, value)
+    return sorted({_text(target)[:_MAX_TARGET] for target in found})[:_MAX_ITEMS]
 
 
 def outcome_of(status: int) -> Outcome:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane import database
+from controlplane.audit.sealing import Sealer
 from controlplane.budgets.app import keep_budgets
 from controlplane.reconciliation.counters_http import HttpCountersReader
 from controlplane.reconciliation.service import EngineReconciler
@@ -42,7 +43,7 @@ async def run(settings: WorkerSettings) -> None:
         loop.add_signal_handler(number, stop.set)
     metrics_port = telemetry.expose(settings.metrics_address)
     ledger = PostgresLedger(settings.database_url.get_secret_value())
-    engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=3)
+    engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=4)
     log.info("worker started", spools=[str(one) for one in settings.spool_dirs], kafka=settings.kafka_bootstrap, metrics_port=metrics_port)
     try:
         if settings.kafka_bootstrap:
@@ -52,6 +53,7 @@ async def run(settings: WorkerSettings) -> None:
             security = SecurityConsumer(_security_feed(settings), engine)
             group.create_task(security.run(stop))
             group.create_task(_keep_up(settings, security, stop))
+            group.create_task(Sealer(engine, settings.audit_seal_interval_s, lambda: datetime.now(UTC)).run(stop))
             group.create_task(keep_budgets(engine, settings.valkey_url.get_secret_value(), stop))
             if settings.reconcile_interval_s:
                 group.create_task(_reconcile(settings, engine, stop))

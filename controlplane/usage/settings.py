@@ -36,6 +36,9 @@ class WorkerSettings(KafkaSettings, CountersSettings, ToleranceSettings):
     security_days: int = Field(90, ge=1)
     """Days that security events are kept."""
 
+    audit_seal_interval_s: float = Field(60.0, ge=0.1)
+    """Seconds until a row of the audit log is sealed; when many wait, they are at once."""
+
     reconcile_interval_s: float = Field(300.0, ge=0)
     """How often the ledger is compared with the engines' own counters; 0: never."""
 

@@ -22,6 +22,7 @@ import asyncpg
 import pytest
 
 from controlplane import database
+from controlplane.database_roles import CONTROL_PLANE, let_control_plane_work
 from standalone.postgres import Postgres
 from standalone.process import launch
 
@@ -61,6 +62,12 @@ class PostgresServer:
             await connection.close()
 
 
+def as_role(owner_url: str, role: str = CONTROL_PLANE, password: str = "password") -> str:
+    """The same database, another user."""
+    scheme, _, rest = owner_url.partition("://")
+    return f"{scheme}://{role}:{password}@{rest.partition('@')[2]}"
+
+
 def run_apart(work: Coroutine[Any, Any, _T]) -> _T:
     """Run a coroutine on a loop in a thread of its own, so that fixtures may do so whatever loop the test runs on."""
     with ThreadPoolExecutor(1) as thread:
@@ -81,7 +88,7 @@ def running_server() -> Iterator[PostgresServer]:
         wait_until_ready(process, postgres)
         server = PostgresServer(postgres)
         server._run(f"CREATE DATABASE {TEMPLATE}")
-        run_apart(migrate(server.url(TEMPLATE)))
+        run_apart(migrate(server.url(TEMPLATE), "password"))
         yield server
     finally:
         if process is not None:
@@ -113,10 +120,12 @@ def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
     postgres_server.drop(url)
 
 
-async def migrate(url: str) -> None:
-    """Bring a database to the newest schema."""
+async def migrate(url: str, control_plane_password: str = "") -> None:
+    """Bring a database to the newest schema, and let the control plane's role work with it, if its password is given."""
     engine = database.create_engine(url, pool_size=1)
     await database.migrate(engine)
+    if control_plane_password:
+        await let_control_plane_work(engine, control_plane_password)
     await engine.dispose()
 
 

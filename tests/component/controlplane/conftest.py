@@ -11,6 +11,7 @@ from controlplane.accounts.passwords import Passwords
 from controlplane.app import application
 from controlplane.settings import ApiSettings
 from tests.component.controlplane.world import World
+from tests.support.postgres import as_role
 
 
 @pytest.fixture
@@ -22,8 +23,8 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 async def app(database_url: str) -> AsyncIterator[FastAPI]:
-    """The API as it runs, but with a password hash that costs nothing."""
-    settings = ApiSettings(database_url=database_url, peppers={1: "11" * 32, 2: "22" * 32}, token_secret="s" * 32, keys_per_user=3)
+    """The API as it runs, as the role that it runs as, but with a password hash that costs nothing."""
+    settings = ApiSettings(database_url=as_role(database_url), peppers={1: "11" * 32, 2: "22" * 32}, token_secret="s" * 32, keys_per_user=3)
     async with application(settings, Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))) as app:
         yield app
 
