@@ -34,7 +34,8 @@ commands:
   reconcile        compare what admission counts of every budget, and what engines count, with the ledger
 
 Settings come from the environment; '--help' after a command lists them.
-Exit status: 0 done, 1 cannot start, or a difference or a broken seal was found, 2 wrong settings or usage, 3 the database belongs to a newer version."""
+Exit status: 0 done, 1 cannot start, or a difference or a broken seal was found, 2 wrong settings or usage,
+3 the database belongs to a newer version."""
 
 
 def main(arguments: Sequence[str]) -> int:

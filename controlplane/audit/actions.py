@@ -14,7 +14,7 @@ COMMANDS: Final = {"admin.bootstrap": "Make the first System Admin, at the first
 
 def actions_of(app: FastAPI) -> dict[str, str]:
     """Return every action with what it does, in order."""
-    return dict(sorted({**{route.name: _summary(route) for route in _routes(app.routes) if route.methods & WRITES}, **COMMANDS}.items()))
+    return dict(sorted({**{route.name: _summary(route) for route in _routes(app.routes) if WRITES & (route.methods or set())}, **COMMANDS}.items()))
 
 
 def _routes(routes: Iterable[object]) -> Iterable[APIRoute]:

@@ -76,13 +76,15 @@ class ChainRepository(Repository):
 
     async def last_seq(self) -> int | None:
         """The highest number of a row."""
-        return (await self.uow.execute(select(func.max(_log.seq)))).scalar_one()
+        found: int | None = (await self.uow.execute(select(func.max(_log.seq)))).scalar_one()
+        return found
 
     async def waiting(self, most: int) -> tuple[int, datetime | None]:
         """How many rows are not sealed, counted to `most`, and since when the oldest waits."""
         behind = select(_log.timestamp).where(_log.seq > _sealed_to()).limit(most).subquery()
-        row = (await self.uow.execute(select(func.count(), func.min(behind.c.timestamp)).select_from(behind))).one()
-        return row[0], row[1]
+        found = await self.uow.execute(select(func.count().label("rows"), func.min(behind.c.timestamp).label("oldest")).select_from(behind))
+        row = found.one()
+        return row.rows, row.oldest
 
     async def count_behind(self, seq: int) -> int:
         """How many rows follow a number."""
@@ -93,7 +95,7 @@ class ChainRepository(Repository):
         query = select(*_CHAINED).where(_log.seq <= last).order_by(_log.seq).limit(most)
         if after is not None:
             query = query.where(_log.seq > after)
-        return [Entry(*row) for row in (await self.uow.execute(query)).all()]
+        return [Entry._make(row) for row in (await self.uow.execute(query)).all()]
 
     async def last_seal(self) -> Seal | None:
         """The newest seal."""
@@ -114,7 +116,7 @@ def _sealed_to() -> Any:
 
 
 def _seal_of(rows: Sequence[Row[Any]]) -> Seal | None:
-    return Seal(*rows[0]) if rows else None
+    return Seal(*tuple(rows[0])) if rows else None
 
 
 def _is_action(action: str) -> Any:

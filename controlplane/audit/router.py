@@ -21,8 +21,10 @@ router = APIRouter(tags=["audit"])
 Reader = Annotated[Access, require(Permission.AUDIT_VIEW)]
 SystemReader = Annotated[Access, require(Permission.SYSTEM_USAGE_VIEW)]
 
-_HEADER = ("timestamp", "id", "org_id", "user_id_performing_action", "actor", "action_type", "outcome", "targets", "payload")
-_HEADER += ("request_id", "client_address")
+_HEADER = (
+    *("timestamp", "id", "org_id", "user_id_performing_action", "actor", "action_type", "outcome", "targets", "payload"),
+    *("request_id", "client_address"),
+)
 
 
 @router.get("/org/{org}/audit_log", name="audit.list")

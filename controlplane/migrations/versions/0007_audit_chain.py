@@ -19,11 +19,15 @@ END
 $$
 """
 
+_OLD_ROWS = """
+UPDATE audit_log SET seq = numbered.seq
+FROM (SELECT id, row_number() OVER (ORDER BY id) AS seq FROM audit_log) AS numbered WHERE numbered.id = audit_log.id
+"""
+
 AUDIT_ORDER = (
     "CREATE SEQUENCE audit_log_order",
     "ALTER TABLE audit_log ADD COLUMN seq bigint, ADD COLUMN targets text[] NOT NULL DEFAULT '{}'",
-    "UPDATE audit_log SET seq = numbered.seq FROM (SELECT id, row_number() OVER (ORDER BY id) AS seq FROM audit_log) AS numbered "
-    "WHERE numbered.id = audit_log.id",
+    _OLD_ROWS,
     "SELECT setval('audit_log_order', (SELECT coalesce(max(seq), 0) + 1 FROM audit_log), false)",
     "ALTER TABLE audit_log ALTER COLUMN seq SET NOT NULL",
     "CREATE UNIQUE INDEX audit_log_seq ON audit_log (seq)",
