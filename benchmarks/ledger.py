@@ -191,6 +191,7 @@ async def write_steadily(spool: SpoolFiles, start: int) -> None:
         if number % (RATE_PER_S // 5) == 0:
             await spool.sync()
         spool.close(Closed(some_event(start + number, time.time_ns() // 1_000_000)))
+        spool.write()
 
 
 async def watch(database_url: str, since_id: str, total: int) -> list[float]:
@@ -232,6 +233,7 @@ async def first_is_visible(database_url: str, spool: SpoolFiles) -> None:
     """Return when one event came through."""
     first = some_event(9 * EVENTS, time.time_ns() // 1_000_000)
     spool.close(Closed(first))
+    spool.write()
     connection = await asyncpg.connect(database_url)
     while not await connection.fetchval("SELECT count(*) FROM ledger WHERE event_id = $1", first.event_id):  # noqa: ASYNC110 -- of another process
         await asyncio.sleep(_POLL_S)

@@ -1,7 +1,8 @@
 """Chooses by the headers of an answer how its body is read, and how it has to come to us."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from extproc.bodies import Body, EncodedBody, JsonBody, OpaqueBody, SseBody
 from extproc.decoding import Undecodable
@@ -26,8 +27,7 @@ class Way(Enum):
     """The client gets what we send: we may end it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wishes:
+class Wishes(Struct, frozen=True):
     """What is to be done to the body, if it can be."""
 
     drops_usage: bool = False

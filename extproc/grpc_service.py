@@ -13,6 +13,7 @@ from extproc.recording import closed
 from extproc.reporting import report
 from ias import logs, telemetry
 from ias.context import RequestContext
+from ias.spool_format import Opened
 from ias.transport import Status, Stream, StreamMachine, StreamMethod
 from ias.usage_event import Outcome, RequestRecorded
 from protos.ext_proc_pb2 import ProcessingRequest
@@ -22,34 +23,55 @@ log = logs.get(__name__)
 
 
 class ProcessService:
-    """Follows requests. A record is in the spool before Envoy gets the reply that it belongs to."""
+    """Follows requests. A record is in the spool before Envoy gets the reply that it belongs to: `commit` writes those of many at once."""
 
     def __init__(self, rules: Rules, spool: Spool, holds: Holds, clock_ms: Callable[[], int], patience_s: float = 0.02) -> None:
         self.rules, self.spool, self.holds, self.clock_ms, self.patience_s = rules, spool, holds, clock_ms, patience_s
         self.learned = Learned()
+        self._opening: list[_RequestStream] = []
+        self._ended: list[RequestRecorded] = []
         self._followed: set[_RequestStream] = set()
         self._idle = asyncio.Event()
         self._top_ups: set[asyncio.Task[None]] = set()
 
     def method(self) -> StreamMethod:
         """The handler for the server."""
-        return StreamMethod(protos.PROCESS, self._open)
+        return StreamMethod(protos.PROCESS, self._open, self.commit)
 
-    def opened(self, stream: "_RequestStream", context: RequestContext) -> None:
+    def opening(self, stream: "_RequestStream", opened: Opened) -> None:
+        """A stream is to follow a request once that is recorded. Raises SpoolUnavailable."""
+        self.spool.open(opened)
+        self._opening.append(stream)
+
+    def followed(self, stream: "_RequestStream", context: RequestContext) -> None:
         """A stream follows a request now."""
         self.holds.begin(context)
         self._followed.add(stream)
-        telemetry.STREAMS_OPEN.set(len(self._followed))
 
     def recorded(self, stream: "_RequestStream", context: RequestContext, event: RequestRecorded) -> None:
         """A request has ended: this is its one event."""
         self.spool.close(closed(context, event))
         self.holds.end(context.reservation_id)
         self._followed.discard(stream)
-        if not self._followed:
-            self._idle.set()
-        telemetry.STREAMS_OPEN.set(len(self._followed))
-        report(event)
+        self._ended.append(event)
+
+    def commit(self) -> None:
+        """Write what was opened and recorded since the last call; then what was opened is followed, or refused where it cannot be written."""
+        opening, self._opening = self._opening, []
+        ended, self._ended = self._ended, []
+        refused: SpoolUnavailable | None = None
+        try:
+            self.spool.write()
+        except SpoolUnavailable as error:
+            refused = error
+        for stream in opening:
+            stream.on_recorded(refused)
+        if ended:
+            report(ended)
+            if not self._followed:
+                self._idle.set()
+        if opening or ended:
+            telemetry.STREAMS_OPEN.set(len(self._followed))
 
     def top_up(self, stream: "_RequestStream", context: RequestContext, tokens: int) -> None:
         """Ask the store for more, and tell the stream what it said."""
@@ -68,11 +90,13 @@ class ProcessService:
             log.warning("streams are cut", streams=len(self._followed), after_s=grace_s)
             for stream in list(self._followed):
                 stream.cut()
+            self.commit()
 
     async def _top_up(self, stream: "_RequestStream", context: RequestContext, tokens: int) -> None:
         answer = await self.holds.top_up(context, tokens)
         telemetry.TOP_UPS.labels(answer or "away").inc()
         stream.on_topped_up(answer)
+        self.commit()
 
     def _open(self, stream: Stream) -> StreamMachine:
         return _RequestStream(self, stream)
@@ -81,13 +105,15 @@ class ProcessService:
 class _RequestStream:
     """A `StreamMachine` of the transport."""
 
-    __slots__ = ("_machine", "_patience", "_service", "_stream")
+    __slots__ = ("_machine", "_opening", "_patience", "_service", "_stream")
 
     def __init__(self, service: ProcessService, stream: Stream) -> None:
         self._service = service
         self._stream = stream
         self._machine = Machine(service.rules, service.learned)
         self._patience: asyncio.TimerHandle | None = None
+        self._opening: Step | None = None
+        """What is to be done once the request is recorded."""
 
     def on_message(self, message: bytes) -> Sequence[bytes]:
         try:
@@ -98,7 +124,7 @@ class _RequestStream:
             return ()
         step = self._machine.receive(request, self._service.clock_ms())
         if step.opened is not None:
-            step = self._record_opened(step)
+            return self._record_opened(step, step.opened)
         if step.refused is not None:
             telemetry.CONTEXT_REFUSED.inc()
             log.warning("request without a valid context refused", request_id=self._machine.request_id, reason=step.refused)
@@ -109,6 +135,18 @@ class _RequestStream:
 
     def on_abort(self) -> None:
         self._stop(Outcome.CLIENT_ABORT)
+
+    def on_recorded(self, refused: SpoolUnavailable | None) -> None:
+        """The opening of the request is in the spool, or could not be written."""
+        step, self._opening = self._opening, None
+        context = self._machine.context
+        if step is None or context is None or self._machine.is_over:
+            return  # ended in the same moment; its event is recorded
+        if refused is None:
+            self._service.followed(self, context)
+        else:
+            step = self._refused(refused)
+        self._stream.send(self._take(step))
 
     def on_topped_up(self, answer: Held | None) -> None:
         """The store has answered, or is away (None)."""
@@ -140,15 +178,17 @@ class _RequestStream:
         self._stream.end()
         return ()
 
-    def _record_opened(self, step: Step) -> Step:
-        assert step.opened is not None
+    def _record_opened(self, step: Step, opened: Opened) -> Sequence[bytes]:
         try:
-            self._service.spool.open(step.opened)
+            self._service.opening(self, opened)
         except SpoolUnavailable as error:
-            log.error("request refused, it could not be recorded", request_id=self._machine.request_id, error=str(error))
-            return self._machine.unrecorded()
-        self._service.opened(self, step.opened.context)
-        return step
+            return self._take(self._refused(error))
+        self._opening = step
+        return ()
+
+    def _refused(self, error: SpoolUnavailable) -> Step:
+        log.error("request refused, it could not be recorded", request_id=self._machine.request_id, error=str(error))
+        return self._machine.unrecorded()
 
     def _lose_patience(self) -> None:
         self._patience = None

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import ClassVar, Final
 
+from msgspec import Struct
+
 from extproc import replies
 from extproc.answers import Way, Wishes, open_body
 from extproc.bodies import Body, SseBody
@@ -63,8 +65,7 @@ class Rules:
     """JSON answers up to this come whole, in one message."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """What one message leads to. Records come first: they are written before the replies are sent."""
 
     replies: tuple[bytes, ...] = ()
@@ -114,6 +115,11 @@ class Machine:
         self.request_id = ""
         """Known from the request headers on, valid context or not."""
         self.state = State.START
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more is recorded of this request."""
+        return self.state is State.OVER
 
     def receive(self, message: ProcessingRequest, now_ms: int) -> Step:
         """Take one message of Envoy."""

@@ -17,20 +17,29 @@ class SpoolBusy(Exception):
 
 
 class Spool(Protocol):
-    """The durable record of every request: each one opened here ends as exactly one event, also across a killed process."""
+    """The durable record of every request: each one opened here ends as exactly one event, also across a killed process.
+
+    What is opened and closed waits for `write`, so that the records of many requests cost one system call.
+    """
 
     @property
     def owed(self) -> Mapping[str, Owed]:
         """What the store has not been charged yet, by reservation id, the oldest first; also of processes before this one."""
 
     def open(self, opened: Opened) -> None:
-        """Record that a request is followed; it survives the death of this process. Raises SpoolUnavailable: then refuse the request."""
+        """A request is to be followed from the next `write` on. Raises SpoolUnavailable: then refuse the request."""
 
     def grow(self, reservation_id: str, held_tokens: int) -> None:
         """Record that more is held for an open request. Never raises: without it, a lost request is charged what was held before."""
 
     def close(self, closed: Closed) -> None:
-        """Record how a request ended. Never raises: while the disk refuses, the record is kept in memory and tried again."""
+        """A request has ended. Never raises: while the disk refuses, the record is kept in memory and tried again."""
+
+    def write(self) -> None:
+        """Write what was opened and closed since the last call; it survives the death of this process.
+
+        Raises SpoolUnavailable: what was opened since is not recorded and its requests are to be refused; ends are kept.
+        """
 
     def settled(self, reservation_ids: Sequence[str]) -> None:
         """The store was charged for these. Never raises: what is not recorded is settled again after a restart, without effect."""

@@ -22,8 +22,7 @@ _CAPS = {
 _STREAM_OPTIONS = frozenset({Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS})
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """What must become of a request's body."""
 
     include_usage: bool = False

@@ -1,6 +1,6 @@
 """The spool on a local disk, in the format of `ias.spool_format`; the consumer reads and deletes behind it.
 
-* A record is in the kernel when `open` returns, so `kill -9` loses nothing; `sync` makes it survive a power failure.
+* A record is in the kernel when `write` returns, so `kill -9` loses nothing; `sync` makes it survive a power failure.
 * One process owns a directory by a lock on the file `lock`, which its death releases.
 * An old segment is never appended to: a torn record at its end stays torn and costs nothing, because it was never answered for.
 * A segment is made under another name with its first records in it and then renamed: at every moment the newest
@@ -49,6 +49,7 @@ class SpoolFiles:
     def __init__(self, directory: Path, clock_ms: Callable[[], int], rules: SegmentRules = SegmentRules()) -> None:
         self._directory, self._clock_ms, self._rules = directory, clock_ms, rules
         self._open: dict[str, Opened] = {}
+        self._opening: list[Opened] = []
         self._held: dict[str, int] = {}
         self._owed: dict[str, Owed] = {}
         self._waiting: dict[str, Closed] = {}
@@ -73,9 +74,7 @@ class SpoolFiles:
     def open(self, opened: Opened) -> None:
         if self._is_full():
             raise SpoolUnavailable(f"the spool {self._directory} is full: its consumer is behind by {self._older_bytes + self._size} bytes")
-        self._write_waiting()
-        self._append(encode(opened))
-        self._open[opened.context.reservation_id] = opened
+        self._opening.append(opened)
 
     def grow(self, reservation_id: str, held_tokens: int) -> None:
         if reservation_id in self._open:
@@ -84,10 +83,26 @@ class SpoolFiles:
 
     def close(self, closed: Closed) -> None:
         self._waiting[closed.event.event_id] = closed
+
+    def write(self) -> None:
+        opening, self._opening = self._opening, []
+        waiting = self._waiting
+        if not opening and not waiting:
+            return
         try:
-            self._write_waiting()
+            self._append(b"".join([*map(encode, opening), *map(encode, waiting.values())]))
         except SpoolUnavailable as error:
-            log.error("an event waits in memory for the spool", event_id=closed.event.event_id, error=str(error))
+            if waiting:
+                log.error("events wait in memory for the spool", events=len(waiting), error=str(error))
+            raise
+        self._open |= {opened.context.reservation_id: opened for opened in opening}
+        for event_id, record in waiting.items():
+            self._open.pop(event_id, None)
+            self._held.pop(event_id, None)
+            if record.owed is not None:
+                self._owed[event_id] = record.owed
+        waiting.clear()
+        self._give_up_oldest()
 
     def settled(self, reservation_ids: Sequence[str]) -> None:
         for reservation_id in reservation_ids:
@@ -99,7 +114,7 @@ class SpoolFiles:
 
     async def sync(self) -> None:
         async with self._syncing:
-            self._write_waiting()
+            self.write()
             if not self._dirty:
                 return
             # A copy: a new segment may close the original meanwhile.
@@ -157,16 +172,7 @@ class SpoolFiles:
                 self._older_bytes += segment.stat().st_size if segment != newest else 0
         SPOOL_BYTES.set(self._older_bytes + self._size)
 
-    def _write_waiting(self) -> None:
-        if not self._waiting:
-            return
-        self._append(b"".join(map(encode, self._waiting.values())))
-        for event_id, record in self._waiting.items():
-            self._open.pop(event_id, None)
-            self._held.pop(event_id, None)
-            if record.owed is not None:
-                self._owed[event_id] = record.owed
-        self._waiting.clear()
+    def _give_up_oldest(self) -> None:
         while len(self._owed) > _MAX_OWED:
             given_up = next(iter(self._owed))
             del self._owed[given_up]

@@ -1,12 +1,11 @@
 """What a request used, and how sure that is."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ias.usage_event import UsageSource
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(Struct, frozen=True):
     """`cached_input` and `reasoning` are parts of `input` and `output`, not addends."""
 
     input: int = 0

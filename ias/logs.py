@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 import msgspec
@@ -46,11 +46,11 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def write_line(message: str, values: Mapping[str, object]) -> None:
-    """Write a line of level info by the shortest way, for what every request logs: structlog takes thirty times as long."""
+def write_lines(message: str, lines: Iterable[Mapping[str, object]]) -> None:
+    """Write lines of level info by the shortest way, for what every request logs: structlog takes thirty times as long."""
     if not logging.getLogger().isEnabledFor(logging.INFO):
         return
     time = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    line = msgspec.json.encode({**structlog.contextvars.get_contextvars(), **values, "level": "info", "time": time, "message": message})
-    sys.stderr.buffer.write(line + b"\n")
+    shared = {**structlog.contextvars.get_contextvars(), "level": "info", "time": time, "message": message}
+    sys.stderr.buffer.write(b"".join([msgspec.json.encode({**shared, **values}) + b"\n" for values in lines]))
     sys.stderr.buffer.flush()

@@ -3,7 +3,8 @@
 Two handler shapes, both synchronous and bytes in, bytes out:
 
 * a unary batch gets all calls that came together, and answers each at once or later;
-* a stream machine gets one message at a time and returns the messages to send.
+* a stream machine gets one message at a time and returns the messages to send. When all that came together was taken, and before any
+  of the answers is sent, its method may `commit` what they stand for in one piece.
 
 The loop is never blocked: what must wait is started as a task, and `Call.reply` or `Stream.send` is called when it is done.
 """
@@ -100,8 +101,13 @@ class StreamMachine(Protocol):
         """The peer cancelled, or its connection is gone."""
 
 
+def _nothing() -> None:
+    pass
+
+
 UnaryBatch = Callable[[Sequence[Call]], None]
 OpenStream = Callable[[Stream], StreamMachine]
+Commit = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,8 @@ class StreamMethod:
 
     path: str
     open: OpenStream
+    commit: Commit = _nothing
+    """Called after the machines have heard all that came together (messages and ends), before what they answered is sent; must not raise."""
 
 
 Method = UnaryMethod | StreamMethod

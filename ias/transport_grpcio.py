@@ -17,9 +17,9 @@ from ias.transport import (
     ListenOptions,
     Metadata,
     Method,
-    OpenStream,
     Status,
     StreamMachine,
+    StreamMethod,
     Tls,
     UnaryBatch,
     UnaryMethod,
@@ -58,7 +58,7 @@ class GrpcioServer:
             handler = (
                 grpc.unary_unary_rpc_method_handler(_Batcher(method.handle).serve)
                 if isinstance(method, UnaryMethod)
-                else grpc.stream_stream_rpc_method_handler(_serve_streams(method.open))
+                else grpc.stream_stream_rpc_method_handler(_serve_streams(method))
             )
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: handler}),))
 
@@ -143,9 +143,9 @@ class _Batcher:
                 call.fail(*_INTERNAL)
 
 
-def _serve_streams(open_stream: OpenStream) -> Callable[[object, _Context], Awaitable[None]]:
+def _serve_streams(method: StreamMethod) -> Callable[[object, _Context], Awaitable[None]]:
     async def serve(_: object, context: _Context) -> None:
-        await _StreamRpc(context).run(open_stream)
+        await _StreamRpc(context, method).run()
 
     return serve
 
@@ -156,11 +156,12 @@ class _StreamRpc:
     grpc.aio cancels the RPC's task when the peer cancels or is gone. Whatever happens first, the machine hears of one end.
     """
 
-    __slots__ = ("_context", "_ended", "_failure", "_machine", "_room", "_told", "_unsent", "_work")
+    __slots__ = ("_context", "_ended", "_failure", "_machine", "_method", "_room", "_told", "_unsent", "_work")
     _machine: StreamMachine
 
-    def __init__(self, context: _Context) -> None:
+    def __init__(self, context: _Context, method: StreamMethod) -> None:
         self._context = context
+        self._method = method
         self._unsent: deque[bytes] = deque()
         self._work = asyncio.Event()
         self._room = asyncio.Event()
@@ -187,9 +188,9 @@ class _StreamRpc:
             self._failure = None if status is Status.OK else (status, reason)
             self._work.set()
 
-    async def run(self, open_stream: OpenStream) -> None:
+    async def run(self) -> None:
         try:
-            self._machine = open_stream(self)
+            self._machine = self._method.open(self)
         except Exception:
             log.exception("stream handler failed to open")
             await _abort(self._context, *_INTERNAL)
@@ -245,6 +246,7 @@ class _StreamRpc:
             log.exception("stream handler failed")
             self._abort_machine()
             self.end(*_INTERNAL)
+        self._commit()
 
     def _finish(self) -> None:
         if self._told:
@@ -255,6 +257,7 @@ class _StreamRpc:
         except Exception:
             log.exception("stream handler failed at the end")
             self.end(*_INTERNAL)
+        self._commit()
         self.end()
 
     def _abort_machine(self) -> None:
@@ -265,6 +268,13 @@ class _StreamRpc:
             self._machine.on_abort()
         except Exception:
             log.exception("stream handler failed at an abort")
+        self._commit()
+
+    def _commit(self) -> None:
+        try:
+            self._method.commit()
+        except Exception:
+            log.exception("stream handler failed to commit")
 
     def _queue(self, messages: Sequence[bytes]) -> None:
         self._unsent.extend(messages)

@@ -1,9 +1,9 @@
 """Between events and handlers: the `Call` and `Stream` that a handler gets, and its machine's one end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ias import logs
-from ias.transport import Metadata, OpenStream, Status, StreamMachine, UnaryBatch, custom_metadata
+from ias.transport import Commit, Metadata, OpenStream, Status, StreamMachine, UnaryBatch, custom_metadata
 from ias.wire.connection import Connection
 from ias.wire.counts import Counts
 from ias.wire.events import CallReceived, Fields, StreamOpened
@@ -67,6 +67,15 @@ def handle_batch(handle: UnaryBatch, calls: Sequence[WireCall]) -> None:
         log.exception("unary handler failed")
         for call in calls:
             call.fail(*_INTERNAL)
+
+
+def commit_all(commits: Iterable[Commit]) -> None:
+    """Have handlers write down what all messages of one read led to."""
+    for commit in commits:
+        try:
+            commit()
+        except Exception:
+            log.exception("stream handler failed to commit")
 
 
 class WireStream:

@@ -9,7 +9,7 @@ from ias.wire.connection import Connection
 from ias.wire.counts import Counts
 from ias.wire.errors import ErrorCode
 from ias.wire.events import CallReceived, ConnectionClosing, Event, MessageReceived, StreamAborted, StreamEnded, StreamOpened, StreamRefused
-from ias.wire.handlers import Outlet, WireCall, WireStream, handle_batch
+from ias.wire.handlers import Outlet, WireCall, WireStream, commit_all, handle_batch
 from ias.wire.limits import Limits
 from ias.wire.rates import Rate
 from ias.wire.streams import Shape
@@ -27,6 +27,7 @@ class Site:
     def __init__(self, methods: Sequence[Method], limits: Limits) -> None:
         self.unary = {method.path: method.handle for method in methods if isinstance(method, UnaryMethod)}
         self.streams = {method.path: method.open for method in methods if isinstance(method, StreamMethod)}
+        self.commits = [method.commit for method in methods if isinstance(method, StreamMethod)]
         self.shapes = dict.fromkeys(self.unary, Shape.UNARY) | dict.fromkeys(self.streams, Shape.STREAM)
         self.limits = limits
         self.loop = asyncio.get_running_loop()
@@ -183,6 +184,7 @@ class WireProtocol(asyncio.Protocol):
             counts.calls += len(calls)
             counts.messages_received += len(calls)
             handle_batch(self._site.unary[path], calls)
+        commit_all(self._site.commits)
 
     def _ended(self, event: StreamAborted | StreamRefused | ConnectionClosing, batches: dict[str, list[WireCall]]) -> None:
         """Something ended that should not have."""

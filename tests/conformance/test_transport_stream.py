@@ -180,6 +180,42 @@ async def test_a_killed_client_is_an_abort(serving: Serving, machines: Machines)
     machines[0].out.end()
 
 
+async def test_what_messages_led_to_is_committed_before_the_answers_are_sent(serving: Serving, machines: Machines) -> None:
+    taken, committed = 0, [0]
+
+    def answer(_: Machine, message: bytes) -> Sequence[bytes]:
+        nonlocal taken
+        taken += 1
+        return [message]
+
+    opening = machines.method(answer=answer)
+    server = await serving.start(StreamMethod(STREAM, opening.open, lambda: committed.append(taken)))
+    async with channel(server) as client:
+        call = client.stream_stream(STREAM)()
+        for number in range(1, 4):
+            await call.write(b"message")
+            assert await call.read() == b"message"
+            assert committed[-1] == number
+        await call.done_writing()
+        assert await status_of(call) == OK
+
+
+async def test_what_a_commit_sends_follows_and_a_commit_that_fails_harms_nobody(serving: Serving, machines: Machines, logged: Logged) -> None:
+    def commit() -> None:
+        for machine in machines:
+            machine.out.send([b"committed"])
+        raise RuntimeError("a secret")
+
+    logged.expected.add("stream handler failed to commit")
+    opening = machines.method(answer=lambda *_: ())
+    server = await serving.start(StreamMethod(STREAM, opening.open, commit))
+    async with channel(server) as client:
+        call = client.stream_stream(STREAM)()
+        await call.write(b"message")
+        assert await call.read() == b"committed"
+        call.cancel()
+
+
 async def test_a_deadline_is_an_abort(serving: Serving, machines: Machines) -> None:
     server = await serving.start(machines.method())
     async with channel(server) as client:

@@ -11,7 +11,7 @@ from extproc.recording import closed as closing
 from extproc.spool_files import SegmentRules, SpoolFiles
 from ias.spool_format import MAGIC, Closed, Opened, read_segment, segment_numbers, segment_path
 from tests.support.ext_proc import NOW_MS, some_context
-from tests.support.spools import closed_ids, opened_ids
+from tests.support.spools import closed_ids, opened_ids, write_closed, write_opened
 from tests.support.usage_events import event
 
 
@@ -33,13 +33,13 @@ class History:
         for operation in operations:
             if operation == "o":
                 self.started += 1
-                spool.open(Opened(some_context(self.started), NOW_MS))
+                write_opened(spool, Opened(some_context(self.started), NOW_MS))
                 alive.append(self.started)
             elif operation == "d":
                 self.consume()
             elif alive:
                 number = alive.pop(0 if operation == "c" else -1)
-                spool.close(closing(some_context(number), event(number, event_id=some_context(number).reservation_id)))
+                write_closed(spool, closing(some_context(number), event(number, event_id=some_context(number).reservation_id)))
             if operation == "s":
                 self.settled.update(spool.owed)
                 spool.settled(list(spool.owed))

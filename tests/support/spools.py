@@ -1,9 +1,24 @@
 """Reading a whole spool, as its consumer and its next owner do."""
 
+import contextlib
 from collections import Counter
 from pathlib import Path
 
+from extproc.ports import Spool, SpoolUnavailable
 from ias.spool_format import Closed, Opened, Record, read_segment, segment_numbers, segment_path
+
+
+def write_opened(spool: Spool, opened: Opened) -> None:
+    """Open a request and record that at once."""
+    spool.open(opened)
+    spool.write()
+
+
+def write_closed(spool: Spool, closed: Closed) -> None:
+    """End a request and record that at once, if the disk takes it."""
+    spool.close(closed)
+    with contextlib.suppress(SpoolUnavailable):
+        spool.write()
 
 
 def records(directory: Path) -> list[Record]:

@@ -35,26 +35,33 @@ from tests.support.waiting import until
 
 
 class Journal:
-    """Spool, holds and stream in one: what happened, in order."""
+    """Spool, holds, stream and transport in one: what happened, in order."""
 
     owed: Mapping[str, Owed] = {}
 
     def __init__(self) -> None:
         self.entries: list[str] = []
         self.events: list[RequestRecorded] = []
-        self.disk_full = False
+        self.waiting: list[str] = []
+        self.is_full = self.disk_fails = False
         self.answers: list[asyncio.Future[Held | None]] = []
 
     def open(self, opened: Opened) -> None:
-        if self.disk_full:
-            raise SpoolUnavailable("no space")
-        self.entries.append("opened")
+        if self.is_full:
+            raise SpoolUnavailable("the spool is full")
+        self.waiting.append("opened")
 
     def close(self, closed: Closed) -> None:
         assert closed.owed is not None
         assert closed.owed.output_tokens == closed.event.output_tokens
-        self.entries.append(f"closed {closed.event.outcome}")
+        self.waiting.append(f"closed {closed.event.outcome}")
         self.events.append(closed.event)
+
+    def write(self) -> None:
+        entries, self.waiting = self.waiting, []
+        if self.disk_fails:
+            raise SpoolUnavailable("no space")
+        self.entries += entries
 
     def grow(self, reservation_id: str, held_tokens: int) -> None:
         raise AssertionError("the holds do that")
@@ -84,6 +91,27 @@ class Journal:
         self.entries += [f"sent {in_words(message)}" for message in messages]
 
 
+class Carried:
+    """A machine as a transport carries it: each message is one read, committed before its replies are sent."""
+
+    def __init__(self, service: ProcessService, journal: Journal) -> None:
+        self._method = service.method()
+        self._machine = self._method.open(journal)
+
+    def on_message(self, message: bytes) -> Sequence[bytes]:
+        replies = self._machine.on_message(message)
+        self._method.commit()
+        return replies
+
+    def on_end(self) -> None:
+        self._machine.on_end()
+        self._method.commit()
+
+    def on_abort(self) -> None:
+        self._machine.on_abort()
+        self._method.commit()
+
+
 @pytest.fixture
 def journal() -> Journal:
     return Journal()
@@ -96,7 +124,7 @@ def service(journal: Journal) -> ProcessService:
 
 @pytest.fixture
 def stream(service: ProcessService, journal: Journal) -> StreamMachine:
-    return service.method().open(journal)
+    return Carried(service, journal)
 
 
 def say(stream: StreamMachine, *messages: ProcessingRequest) -> list[str]:
@@ -104,22 +132,51 @@ def say(stream: StreamMachine, *messages: ProcessingRequest) -> list[str]:
 
 
 def test_the_record_is_written_before_the_answer_is_given(stream: StreamMachine, journal: Journal) -> None:
-    assert say(stream, request_headers(some_context())) == [FOLLOW]
-    assert journal.entries == ["opened", "held"]
+    say(stream, request_headers(some_context()))
+    assert journal.entries == ["opened", "held", f"sent {FOLLOW}"]
+
+
+def test_what_came_together_is_written_together_before_any_answer(service: ProcessService, journal: Journal) -> None:
+    method = service.method()
+    ending, beginning = method.open(journal), method.open(journal)
+    say(ending, request_headers(some_context(1)))
+    method.commit()
+    del journal.entries[:]
+    say(ending, response_headers(204, end=True))
+    say(beginning, request_headers(some_context(2)))
+    assert journal.waiting == ["closed complete", "opened"]
+    method.commit()
+    assert [entry for entry in journal.entries if entry in ("closed complete", "opened", f"sent {FOLLOW}")] == [
+        "closed complete",
+        "opened",
+        f"sent {FOLLOW}",
+    ]
+
+
+def test_a_request_that_ends_before_it_is_written_is_recorded_once_and_never_held(service: ProcessService, journal: Journal) -> None:
+    method = service.method()
+    stream = method.open(journal)
+    say(stream, request_headers(some_context()))
+    stream.on_abort()
+    journal.disk_fails = True
+    method.commit()
+    assert ("held" in journal.entries, len(journal.events)) == (False, 1)
+    assert not any(entry.startswith("sent") for entry in journal.entries)
 
 
 def test_the_stream_ends_after_the_event_and_the_last_reply(stream: StreamMachine, journal: Journal) -> None:
-    assert say(stream, request_headers(some_context()), response_headers(), chunk(DONE))[1:] != []
+    assert len(say(stream, request_headers(some_context()), response_headers(), chunk(DONE))) == 2
     assert say(stream, last()) == []
-    assert journal.entries[2:] == ["closed complete", "no longer held", "sent response_body", "ended OK"]
+    assert journal.entries[3:] == ["no longer held", "sent response_body", "ended OK", "closed complete"]
 
 
-def test_a_full_disk_refuses_the_request_and_holds_nothing(stream: StreamMachine, journal: Journal) -> None:
-    journal.disk_full = True
+@pytest.mark.parametrize(("trouble", "reason"), [("is_full", "the spool is full"), ("disk_fails", "no space")])
+def test_a_request_that_cannot_be_recorded_is_refused_and_not_held(stream: StreamMachine, journal: Journal, trouble: str, reason: str) -> None:
+    setattr(journal, trouble, True)
     with capture_logs() as lines:
         assert say(stream, request_headers(some_context())) == []
     assert journal.entries == [f"sent {UNAVAILABLE}", "ended OK"]
-    assert [line["error"] for line in lines] == ["no space"]
+    assert [line["error"] for line in lines] == [reason]
     stream.on_abort()
     assert journal.events == []
 
@@ -144,7 +201,7 @@ def test_a_stream_that_just_stops_is_recorded_once(stream: StreamMachine, journa
 def test_garbage_ends_the_stream_and_the_request(stream: StreamMachine, journal: Journal) -> None:
     say(stream, request_headers(some_context()))
     assert stream.on_message(b"\xff\xff") == ()
-    assert journal.entries[2:] == ["closed client_abort", "no longer held", "ended INVALID_ARGUMENT"]
+    assert journal.entries[3:] == ["no longer held", "ended INVALID_ARGUMENT", "closed client_abort"]
 
 
 def test_one_access_line_tells_ids_and_numbers_and_nothing_of_the_content(
@@ -192,13 +249,13 @@ async def test_what_outlasts_the_drain_is_cut_as_lost_with_what_was_counted(serv
     say(stream, response_headers(), chunk(sse(delta("a"))))
     await service.drain(0)
     assert [(event.outcome, event.output_tokens) for event in journal.events] == [(Outcome.LOST, 1)]
-    assert journal.entries[-1] == "ended UNAVAILABLE"
+    assert journal.entries[-2:] == ["ended UNAVAILABLE", "closed lost"]
     stream.on_abort()
     assert len(journal.events) == 1
 
 
 def _followed(service: ProcessService, journal: Journal, context: RequestContext) -> StreamMachine:
-    stream = service.method().open(journal)
+    stream = Carried(service, journal)
     say(stream, request_headers(context))
     return stream
 
@@ -226,8 +283,8 @@ async def test_the_stores_answer_lets_waiting_bytes_pass(service: ProcessService
     _at_the_edge(service, journal)
     await until(lambda: journal.answers)
     journal.answers[0].set_result(Held.GRANTED)
-    await until(lambda: journal.entries[-1].startswith("sent "))
-    assert journal.entries[2:] == ["asked for 4", f"sent response_body sends {(sse(delta('a')) * 2).decode()}"]
+    await until(lambda: journal.entries[-1].startswith("sent response_body"))
+    assert journal.entries[3:] == ["asked for 4", f"sent response_body sends {(sse(delta('a')) * 2).decode()}"]
 
 
 async def test_a_refusal_ends_the_stream_for_the_client_and_the_engine(service: ProcessService, journal: Journal) -> None:
@@ -236,9 +293,9 @@ async def test_a_refusal_ends_the_stream_for_the_client_and_the_engine(service: 
     stream = _at_the_edge(service, journal)
     await until(lambda: journal.answers)
     journal.answers[0].set_result(Held.OVER)
-    await until(lambda: journal.entries[-1] == "ended OK")
-    closed, released, sent = journal.entries[3:6]
-    assert (closed, released) == ("closed complete", "no longer held")
+    await until(lambda: journal.entries[-1] == "closed complete")
+    released, sent, ended_as = journal.entries[4:7]
+    assert (released, ended_as) == ("no longer held", "ended OK")
     assert sent.endswith("data: [DONE]\n\n and ends")
     assert '"finish_reason":"length"' in sent
     assert telemetry.STREAMS_ENDED._value.get() == ended + 1
@@ -249,7 +306,7 @@ async def test_a_refusal_ends_the_stream_for_the_client_and_the_engine(service: 
 async def test_bytes_do_not_wait_for_a_store_that_does_not_answer(service: ProcessService, journal: Journal) -> None:
     service.patience_s = 0.001
     stream = _at_the_edge(service, journal)
-    await until(lambda: journal.entries[-1].startswith("sent "))
+    await until(lambda: journal.entries[-1].startswith("sent response_body"))
     assert say(stream, chunk(sse(delta("b")))) == [f"response_body sends {sse(delta('b')).decode()}"]
     journal.answers[0].set_result(None)
     stream.on_end()

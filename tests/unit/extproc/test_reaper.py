@@ -14,7 +14,7 @@ from ias.spool_format import Closed
 from ias.usage_event import Outcome, RequestRecorded, UsageSource
 from ratelimit.ports import Admission, Reservation
 from tests.support.ext_proc import NOW_MS
-from tests.support.spools import outcomes, records
+from tests.support.spools import outcomes, records, write_closed
 from tests.support.usage_events import some_id
 from tests.support.waiting import until
 from tests.unit.extproc.test_store_loop import TTL_MS, Desk, _refuse
@@ -83,7 +83,7 @@ async def test_what_is_alive_here_is_brought_back(desk: Desk) -> None:
 async def test_what_ended_here_and_is_not_settled_yet_is_left_alone(desk: Desk) -> None:
     context = await desk.begun(held=100)
     await desk.loop.tell()
-    desk.spool.close(closed(context, recorded(context, Outcome.COMPLETE, ended_at_ms=NOW_MS, tokens=Tokens(output=7))))
+    write_closed(desk.spool, closed(context, recorded(context, Outcome.COMPLETE, ended_at_ms=NOW_MS, tokens=Tokens(output=7))))
     desk.heartbeats.end(context.reservation_id)
     desk.store.now_ms += LONG_MS
     assert await reaper(desk).reap() == 0

@@ -14,7 +14,7 @@ from extproc.recording import closed
 from extproc.spool_files import SegmentRules, SpoolFiles
 from ias.spool_format import MAGIC, Closed, Opened, Owed, encode, segment_numbers, segment_path
 from tests.support.ext_proc import NOW_MS, some_context
-from tests.support.spools import closed_ids, opened_ids, outcomes, records
+from tests.support.spools import closed_ids, opened_ids, outcomes, records, write_closed, write_opened
 from tests.support.usage_events import event
 
 SMALL = SegmentRules(max_bytes=1_000)
@@ -47,16 +47,16 @@ def spool(tmp_path: Path) -> Iterator[SpoolFiles]:
 
 
 def test_records_are_in_the_file_when_the_call_returns(spool: SpoolFiles, tmp_path: Path) -> None:
-    spool.open(opened(1))
-    spool.close(ended(1))
+    write_opened(spool, opened(1))
+    write_closed(spool, ended(1))
     assert [type(record).__name__ for record in records(tmp_path)] == ["Opened", "Closed"]
 
 
 def test_what_was_open_is_closed_as_lost_once_and_for_all(tmp_path: Path) -> None:
     first = SpoolFiles(tmp_path, Clock())
     for number in range(3):
-        first.open(opened(number))
-    first.close(ended(1))
+        write_opened(first, opened(number))
+    write_closed(first, ended(1))
     first.release()
 
     for _ in range(3):
@@ -68,13 +68,13 @@ def test_what_was_open_is_closed_as_lost_once_and_for_all(tmp_path: Path) -> Non
 
 def test_a_torn_record_is_left_behind_in_its_segment(tmp_path: Path) -> None:
     first = SpoolFiles(tmp_path, Clock())
-    first.open(opened(1))
+    write_opened(first, opened(1))
     first.release()
     with segment_path(tmp_path, 1).open("ab") as file:
         file.write(encode(opened(2))[:-1])
 
     second = SpoolFiles(tmp_path, Clock())
-    second.open(opened(3))
+    write_opened(second, opened(3))
     second.release()
 
     assert second.recovered == 1
@@ -94,7 +94,7 @@ def test_a_corrupt_segment_stops_neither_the_service_nor_the_recovery_before_it(
 def test_a_second_process_is_refused_and_told_what_to_do(spool: SpoolFiles, tmp_path: Path) -> None:
     with pytest.raises(SpoolBusy, match=r"another running extproc; give each process its own IAS_SPOOL_DIR"):
         SpoolFiles(tmp_path, Clock())
-    spool.open(opened(1))
+    write_opened(spool, opened(1))
     assert opened_ids(tmp_path) == {rid(1)}
 
 
@@ -121,9 +121,9 @@ def test_only_the_owner_can_read_a_spool(spool: SpoolFiles, tmp_path: Path) -> N
 def test_a_new_segment_begins_with_everything_that_is_open(tmp_path: Path) -> None:
     spool = SpoolFiles(tmp_path, Clock(), SMALL)
     for number in range(8):
-        spool.open(opened(number))
+        write_opened(spool, opened(number))
         if number % 4:
-            spool.close(ended(number))
+            write_closed(spool, ended(number))
     newest = segment_numbers(tmp_path)[-1]
     assert newest > 1
 
@@ -142,7 +142,7 @@ def test_an_old_segment_ends_so_that_it_can_be_deleted_but_an_empty_one_stays(tm
     clock.now_ms += 1_000
     spool.look_after()
     assert segment_numbers(tmp_path) == [1]
-    spool.open(opened(1))
+    write_opened(spool, opened(1))
     spool.look_after()
     assert segment_numbers(tmp_path) == [1, 2]
     spool.look_after()
@@ -151,14 +151,14 @@ def test_an_old_segment_ends_so_that_it_can_be_deleted_but_an_empty_one_stays(tm
 
 
 async def test_on_a_full_disk_nothing_is_opened_and_ends_wait(spool: SpoolFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool.open(opened(1))
+    write_opened(spool, opened(1))
     size = segment_path(tmp_path, 1).stat().st_size
 
     with monkeypatch.context() as full_disk:
         full_disk.setattr(disk, "write", _refuse)
         with pytest.raises(SpoolUnavailable, match="No space left on device"):
-            spool.open(opened(2))
-        spool.close(ended(1))
+            write_opened(spool, opened(2))
+        write_closed(spool, ended(1))
         assert spool.is_open(rid(1))
         with pytest.raises(SpoolUnavailable):
             await spool.sync()
@@ -166,7 +166,7 @@ async def test_on_a_full_disk_nothing_is_opened_and_ends_wait(spool: SpoolFiles,
 
     await spool.sync()
     assert not spool.is_open(rid(1))
-    spool.open(opened(3))
+    write_opened(spool, opened(3))
     assert outcomes(tmp_path) == {rid(1): "complete"}
     assert opened_ids(tmp_path) == {rid(1), rid(3)}
 
@@ -177,13 +177,13 @@ def _refuse(fd: int, data: bytes) -> None:
 
 
 def test_a_half_written_record_that_cannot_be_cut_off_ends_its_segment(spool: SpoolFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool.open(opened(1))
+    write_opened(spool, opened(1))
     with monkeypatch.context() as failing:
         failing.setattr(disk, "write", _refuse)
         failing.setattr(os, "ftruncate", _fail)
         with pytest.raises(SpoolUnavailable):
-            spool.open(opened(2))
-    spool.open(opened(3))
+            write_opened(spool, opened(2))
+    write_opened(spool, opened(3))
     assert segment_numbers(tmp_path) == [1, 2]
     segment_path(tmp_path, 1).unlink()
     assert opened_ids(tmp_path) == {rid(1), rid(3)}
@@ -197,20 +197,20 @@ def test_when_no_new_segment_can_be_made_the_old_one_grows_on(tmp_path: Path, mo
     spool = SpoolFiles(tmp_path, Clock(), SegmentRules(max_bytes=1))
     with monkeypatch.context() as failing:
         failing.setattr(os, "fsync", _fail)
-        spool.open(opened(1))
-        spool.close(ended(1))
+        write_opened(spool, opened(1))
+        write_closed(spool, ended(1))
     assert segment_numbers(tmp_path) == [1]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000000001.spool", "lock"]
     spool.release()
 
 
 async def test_a_disk_that_fails_to_sync_is_left_for_a_new_segment(spool: SpoolFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spool.open(opened(1))
+    write_opened(spool, opened(1))
     with monkeypatch.context() as failing:
         failing.setattr(os, "fsync", _fail)
         with pytest.raises(SpoolUnavailable, match="Input/output error"):
             await spool.sync()
-    spool.open(opened(2))
+    write_opened(spool, opened(2))
     segment_path(tmp_path, 1).unlink()
     assert opened_ids(tmp_path) == {rid(1), rid(2)}
 
@@ -224,8 +224,8 @@ def test_a_segment_that_was_not_finished_by_a_dead_process_is_removed(tmp_path: 
 def test_what_is_owed_outlives_the_process_until_it_is_settled(tmp_path: Path) -> None:
     first = SpoolFiles(tmp_path, Clock())
     for number in range(3):
-        first.open(opened(number))
-        first.close(ended(number, input_tokens=number, output_tokens=7))
+        write_opened(first, opened(number))
+        write_closed(first, ended(number, input_tokens=number, output_tokens=7))
     first.settled([rid(1)])
     assert list(first.owed) == [rid(0), rid(2)]
     first.release()
@@ -242,8 +242,8 @@ def test_what_is_owed_outlives_the_process_until_it_is_settled(tmp_path: Path) -
 def test_what_is_owed_is_repeated_in_each_new_segment_so_that_old_ones_can_go(tmp_path: Path) -> None:
     spool = SpoolFiles(tmp_path, Clock(), SMALL)
     for number in range(8):
-        spool.open(opened(number))
-        spool.close(ended(number, output_tokens=1))
+        write_opened(spool, opened(number))
+        write_closed(spool, ended(number, output_tokens=1))
     spool.settled([rid(number) for number in range(0, 8, 2)])
     newest = segment_numbers(tmp_path)[-1]
     spool.release()
@@ -259,12 +259,12 @@ def test_what_is_owed_is_repeated_in_each_new_segment_so_that_old_ones_can_go(tm
 def test_the_lost_are_charged_what_was_held_for_them_top_ups_included(tmp_path: Path) -> None:
     first = SpoolFiles(tmp_path, Clock(), SMALL)
     for number, held in ((1, 300), (2, 300), (3, 0)):
-        first.open(Opened(some_context(number, held_tokens=held, prompt_tokens=100), NOW_MS))
+        write_opened(first, Opened(some_context(number, held_tokens=held, prompt_tokens=100), NOW_MS))
     first.grow(rid(2), 400)
     first.grow(rid(2), 500)
     for number in range(4, 9):  # the segment is full several times
-        first.open(opened(number))
-        first.close(ended(number))
+        write_opened(first, opened(number))
+        write_closed(first, ended(number))
     first.settled(list(first.owed))
     first.release()
 
@@ -284,19 +284,19 @@ def test_when_its_consumer_is_behind_new_requests_are_refused_and_live_ones_reco
     number = 1
     with contextlib.suppress(SpoolUnavailable):
         while True:
-            spool.open(opened(number))
+            write_opened(spool, opened(number))
             number += 1
     with pytest.raises(SpoolUnavailable, match=r"is full: its consumer is behind by [0-9]+ bytes"):
-        spool.open(opened(number))
-    spool.close(ended(1))
+        write_opened(spool, opened(number))
+    write_closed(spool, ended(1))
     assert outcomes(tmp_path) == {rid(1): "complete"}
 
     for segment in segment_numbers(tmp_path)[:-1]:
         segment_path(tmp_path, segment).unlink()
     spool.look_after()
-    spool.close(ended(2))
+    write_closed(spool, ended(2))
     for other in range(3, number):
-        spool.close(ended(other))
+        write_closed(spool, ended(other))
     spool.settled(list(spool.owed))
     spool.release()
 
@@ -304,6 +304,6 @@ def test_when_its_consumer_is_behind_new_requests_are_refused_and_live_ones_reco
 def test_charges_that_wait_too_long_are_bounded_and_the_oldest_given_up(spool: SpoolFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spool_files, "_MAX_OWED", 2)
     for number in range(3):
-        spool.open(opened(number))
-        spool.close(ended(number))
+        write_opened(spool, opened(number))
+        write_closed(spool, ended(number))
     assert list(spool.owed) == [rid(1), rid(2)]

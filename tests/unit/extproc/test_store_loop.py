@@ -20,6 +20,7 @@ from ias.usage_event import Outcome, UsageSource
 from ratelimit.ports import Held, Sample, StoreUnavailable
 from tests.support.ext_proc import NOW_MS, some_context
 from tests.support.holds import BUDGET, ToldStore
+from tests.support.spools import write_closed, write_opened
 from tests.support.usage_events import some_id
 from tests.support.waiting import until
 
@@ -43,11 +44,11 @@ class Desk:
         return context
 
     def begin(self, context: RequestContext) -> None:
-        self.spool.open(Opened(context, NOW_MS))
+        write_opened(self.spool, Opened(context, NOW_MS))
         self.heartbeats.begin(context)
 
     def end(self, context: RequestContext, tokens: Tokens) -> None:
-        self.spool.close(closed(context, recorded(context, Outcome.COMPLETE, ended_at_ms=NOW_MS, tokens=tokens)))
+        write_closed(self.spool, closed(context, recorded(context, Outcome.COMPLETE, ended_at_ms=NOW_MS, tokens=tokens)))
         self.heartbeats.end(context.reservation_id)
 
 

@@ -22,10 +22,10 @@ def test_a_line_says_when_who_and_what() -> None:
 
 
 def test_the_short_way_writes_the_same_line() -> None:
-    (line,) = lines_of("logs.write_line('request', {'status': 200, 'model': None})")
+    (line,) = lines_of("logs.write_lines('request', [{'status': 200, 'model': None}])")
     assert line.pop("time").endswith("Z")
     assert line == {"level": "info", "message": "request", "service": "example", "status": 200, "model": None}
-    assert lines_of("logs.write_line('request', {})", "warning") == []
+    assert lines_of("logs.write_lines('request', [{}])", "warning") == []
 
 
 def test_libraries_log_the_same_way() -> None:

@@ -144,6 +144,20 @@ async def test_a_machine_hears_messages_and_one_end() -> None:
     assert machines[0].heard == [b"a", b"b", "END"]
 
 
+async def test_all_that_one_read_brought_is_one_commit() -> None:
+    committed: list[int] = []
+    machines: list[Machine] = []
+
+    def open_stream(out: Stream) -> Machine:
+        machines.append(Machine(out))
+        return machines[-1]
+
+    protocol, socket = connected(StreamMethod(STREAM, open_stream, lambda: committed.append(len(socket.writes))))
+    committed.clear()
+    protocol.data_received(opened(1) + opened(3) + message(1, b"a") + message(3, b"b"))
+    assert ([machine.heard for machine in machines], committed) == ([[b"a"], [b"b"]], [0])
+
+
 async def test_what_a_machine_returns_is_sent_before_its_end() -> None:
     protocol, socket, machines = streaming()
     protocol.data_received(opened(1) + message(1, b"end") + message(1, b"unheard"))
