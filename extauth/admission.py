@@ -9,13 +9,13 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from extauth.breaker import Breaker
 from extauth.local_share import LocalShare
 from extauth.ports import ReaderUnavailable
 from extauth.replicas import Replicas
-from extauth.seeding import BudgetSeeder
+from extauth.seeding import BudgetSeeder, Seeding
 from ias import logs, telemetry
 from ias.errors import ApiError
 from ratelimit.ports import Admission, AdmissionStore, Decision, StoreUnavailable, Unseeded
@@ -35,10 +35,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A decision; `in_store` is false when the store knows nothing of it."""
+    """A decision; `in_store` is false when the store knows nothing of it. `waited_s`: for the store."""
 
     decision: Decision
     in_store: bool
+    waited_s: float = field(default=0.0, compare=False)
 
 
 class Admissions:
@@ -48,46 +49,62 @@ class Admissions:
         self._store = store
         self._seeder = seeder
         self._replicas = replicas
-        self._deadline_ms = deadline_ms
+        self._deadline_s = deadline_ms / 1000
         self._breaker = Breaker()
         self._local = LocalShare()
         self._away = False
 
     async def decide(self, batch: Sequence[Wanted]) -> list[Answer | ApiError]:
         """Decide a batch in one round trip. What comes back with `unseeded` counters is not decided yet: see `decide_seeding`."""
-        decisions = await self._ask([wanted.admission for wanted in batch], self._deadline_ms)
+        asked = time.monotonic()
+        decisions = await self._ask([wanted.admission for wanted in batch], self._deadline_s)
+        waited_s = time.monotonic() - asked
+        telemetry.STORE_WAIT_SECONDS.observe(waited_s)
         if decisions is None:
             return [self._alone(wanted) for wanted in batch]
-        return [Answer(decision, True) for decision in decisions]
+        return [Answer(decision, True, waited_s) for decision in decisions]
 
-    async def decide_seeding(self, wanted: Wanted, counters: Sequence[Unseeded]) -> Answer | ApiError:
-        """Decide a request that waits for the base of its budgets."""
-        left_ms: float = self._deadline_ms
+    async def decide_seeding(self, wanted: Wanted, counters: Sequence[Unseeded], waited_s: float = 0.0) -> Answer | ApiError:
+        """Decide a request that waits for the base of its budgets, and has waited for the store already: all its waits share one deadline."""
         for _ in range(_SEEDINGS):
             try:
-                await self._seeder.seed(counters)
-            except (ReaderUnavailable, StoreUnavailable) as error:
+                seedings = await self._seeder.read(counters)
+            except ReaderUnavailable as error:
                 log.warning("budgets cannot be checked", reason=str(error))
                 break
-            started = _now_ms()
-            decisions = await self._ask([wanted.admission], left_ms)
-            left_ms -= _now_ms() - started
-            if decisions is None:
+            asked = time.monotonic()
+            decision = await self._seed_and_ask(wanted, seedings, asked + self._deadline_s - waited_s)
+            waited_s += time.monotonic() - asked
+            if decision is None:
                 break
-            if not (counters := decisions[0].unseeded):
-                return Answer(decisions[0], True)
+            if not (counters := decision.unseeded):
+                telemetry.STORE_WAIT_SECONDS.observe(waited_s)
+                return Answer(decision, True, waited_s)
+        telemetry.STORE_WAIT_SECONDS.observe(waited_s)
         return self._alone(wanted)
 
-    async def _ask(self, admissions: Sequence[Admission], left_ms: float) -> list[Decision] | None:
-        """None: the store is away."""
-        if left_ms <= 0 or not self._breaker.allows(_now_ms(), random.random()):  # noqa: S311  (spreads probes)
-            return None
+    async def _seed_and_ask(self, wanted: Wanted, seedings: Sequence[Seeding], until: float) -> Decision | None:
         try:
-            if left_ms < self._deadline_ms:
-                decisions = await asyncio.wait_for(self._store.admit(admissions), left_ms / 1000)
+            await self._seeder.write(seedings, max(0.0, until - time.monotonic()))
+        except StoreUnavailable as error:
+            log.warning("budgets cannot be checked", reason=str(error))
+            return None
+        decisions = await self._ask([wanted.admission], until - time.monotonic())
+        return decisions[0] if decisions else None
+
+    async def _ask(self, admissions: Sequence[Admission], left_s: float) -> list[Decision] | None:
+        """None: the store is away."""
+        if left_s <= 0 or not self._breaker.allows(_now_ms(), random.random()):  # noqa: S311  (spreads probes)
+            return None
+        due = time.monotonic() + left_s
+        try:
+            if left_s < self._deadline_s:
+                decisions = await asyncio.wait_for(self._store.admit(admissions), left_s)
             else:
                 decisions = await self._store.admit(admissions)  # it keeps the whole deadline by itself
         except (StoreUnavailable, TimeoutError) as error:
+            if isinstance(error, TimeoutError):
+                telemetry.STORE_DEADLINE_LATE_SECONDS.observe(max(0.0, time.monotonic() - due))
             self._breaker.failed(_now_ms(), random.random())  # noqa: S311  (spreads probes)
             self._store_is(error)
             return None

@@ -47,7 +47,8 @@ async def run(settings: ExtauthSettings) -> None:
         closing.push_async_callback(reader.aclose)
         ledger = await PostgresBudgetLedger.open(database, settings.database_timeout_ms / 1000)
         closing.push_async_callback(ledger.aclose)
-        store = store_valkey.connect(valkey, settings.store_timeout_ms, settings.claim_timeout_ms)
+        late = telemetry.STORE_DEADLINE_LATE_SECONDS.observe
+        store = store_valkey.connect(valkey, settings.store_timeout_ms, settings.claim_timeout_ms, late)
         closing.push_async_callback(store.aclose)
         register = ValkeyReplicaRegister(valkey, str(uuid.uuid4()))
         closing.push_async_callback(register.aclose)

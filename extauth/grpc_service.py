@@ -33,7 +33,7 @@ from ias.errors import ApiError, invalid_api_key, service_unavailable
 from ias.transport import Call, Status
 from protos.auth_pb2 import CheckRequest
 from ratelimit.headers import limit_headers
-from ratelimit.ports import Decision, Unseeded
+from ratelimit.ports import Decision
 
 log = logs.get(__name__)
 
@@ -109,12 +109,12 @@ class CheckService:
     async def _admit(self, checks: Sequence["_Check"]) -> None:
         for check, answered in zip(checks, await self._admissions.decide([check.wanted for check in checks]), strict=True):
             if isinstance(answered, Answer) and answered.decision.unseeded:
-                self._start(self._admit_seeding(check, answered.decision.unseeded), [check])
+                self._start(self._admit_seeding(check, answered), [check])
             else:
                 self._end(check, answered)
 
-    async def _admit_seeding(self, check: "_Check", counters: Sequence[Unseeded]) -> None:
-        self._end(check, await self._admissions.decide_seeding(check.wanted, counters))
+    async def _admit_seeding(self, check: "_Check", answered: Answer) -> None:
+        self._end(check, await self._admissions.decide_seeding(check.wanted, answered.decision.unseeded, answered.waited_s))
 
     def _end(self, check: "_Check", answered: Answer | ApiError) -> None:
         try:

@@ -12,10 +12,24 @@ _TO_FIRST_TOKEN = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0
 _PER_TOKEN = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 _REQUEST = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _GEN_AI = ["gen_ai_operation_name", "gen_ai_request_model"]
+_STORE_WAIT = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.015, 0.018, 0.019, 0.02, 0.0225, 0.025, 0.03, 0.05, 0.1, 0.25, 1)
+_LATE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 CHECKS = Counter("ias_checks_total", "Decisions of extauth by HTTP status of the answer (200: allowed).", ["status"], registry=REGISTRY)
 CHECK_SECONDS = Histogram("ias_check_seconds", "Time of a decision of extauth.", registry=REGISTRY, buckets=_SECONDS)
+STORE_WAIT_SECONDS = Histogram(
+    "ias_store_wait_seconds",
+    "Time that requests which are decided together waited for Valkey: until its answer or until it was given up.",
+    registry=REGISTRY,
+    buckets=_STORE_WAIT,
+)
+STORE_DEADLINE_LATE_SECONDS = Histogram(
+    "ias_store_deadline_late_seconds",
+    "How late extauth's own event loop was when it noticed that Valkey's time was over: that part of a wait was not for Valkey.",
+    registry=REGISTRY,
+    buckets=_LATE,
+)
 ADMISSIONS = Counter("ias_admissions_total", "Requests that extauth passed on to an engine.", ["endpoint"], registry=REGISTRY)
 STORE_FALLBACKS = Counter("ias_store_fallbacks_total", "Admissions decided by the local share because the store did not answer.", registry=REGISTRY)
 LIMIT_REFUSALS = Counter(

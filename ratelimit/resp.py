@@ -7,6 +7,7 @@ it has, further calls fail at once, so that a silent server costs one deadline a
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +25,10 @@ _CONNECT_S = 1.0
 _SHORTEST_S = 0.001
 _SILENT_S = 2.0
 """A connection on which an answer is overdue for so long is given up: the other end may be gone without a word."""
-_LOOP_LATE_S = 0.005
-"""A deadline that we notice later than this says that our own loop was busy, and nothing about the server: it gets its time once more."""
+_OWN_TURN_S = 0.002
+"""A call is given up so long before its deadline: our own loop needs a moment to notice, and whoever waits to go on."""
+_LOOK_S = 0.001
+"""A deadline that was noticed later than this was missed by our own loop, which was busy: it looks once whether the answer has come meanwhile."""
 
 
 class ReplyError(Exception):
@@ -60,11 +63,15 @@ class Address:
 
 
 class RespClient:
-    """Connects at the first call, and again at the next call after the connection was lost. `first` is sent on each new connection."""
+    """Connects at the first call, and again at the next call after the connection was lost. `first` is sent on each new connection.
 
-    def __init__(self, address: Address, first: Sequence[Command] = ()) -> None:
+    `loop_was_late` is told, whenever a call was not answered within its deadline as far as we saw, how many seconds after it our own loop looked.
+    """
+
+    def __init__(self, address: Address, first: Sequence[Command] = (), loop_was_late: Callable[[float], None] = lambda _: None) -> None:
         self._address = address
         self._first = (*address.greeting, *first)
+        self._loop_was_late = loop_was_late
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[_Connection] | None = None
         self._connect_overdue = False
@@ -77,12 +84,11 @@ class RespClient:
         """
         if not commands:
             return []
-        loop = asyncio.get_running_loop()
-        until = loop.time() + deadline_ms / 1000
+        until = time.monotonic() + deadline_ms / 1000
         connection = await self._connected_one(deadline_ms)
         if connection.overdue:
             raise StoreUnavailable("an earlier call is still unanswered")
-        return await connection.send(commands, max(_SHORTEST_S, until - loop.time()), on_late)
+        return await connection.send(commands, until - time.monotonic(), on_late)
 
     async def connect(self, deadline_ms: float) -> int:
         """Connect if need be; return how many connections there have been: a new one may reach a server that was emptied."""
@@ -109,9 +115,11 @@ class RespClient:
         elif self._connect_overdue:
             raise StoreUnavailable("the connection is still not there")
         connecting = self._connecting
-        await asyncio.wait({connecting}, timeout=deadline_s)
+        due = time.monotonic() + _own(deadline_s)
+        await asyncio.wait({connecting}, timeout=_own(deadline_s))
         if not connecting.done():
             self._connect_overdue = True
+            self._loop_was_late(max(0.0, time.monotonic() - due))
             raise StoreUnavailable(f"no connection within {deadline_s * 1000:.0f} ms")
         return connecting.result()
 
@@ -127,10 +135,10 @@ class RespClient:
         try:
             async with asyncio.timeout(_CONNECT_S):
                 if to.path:
-                    _, connection = await loop.create_unix_connection(_Connection, to.path)
+                    _, connection = await loop.create_unix_connection(lambda: _Connection(self._loop_was_late), to.path)
                 else:
                     tls = ssl.create_default_context() if to.tls else None
-                    _, connection = await loop.create_connection(_Connection, to.host, to.port, ssl=tls)
+                    _, connection = await loop.create_connection(lambda: _Connection(self._loop_was_late), to.host, to.port, ssl=tls)
         except (OSError, TimeoutError) as error:
             raise StoreUnavailable(f"cannot connect: {str(error) or type(error).__name__}") from error
         try:
@@ -146,13 +154,15 @@ class RespClient:
 
 
 class _Batch:
-    """Commands that were sent together. `overdue`: nobody waits for them any more."""
+    """Commands that were sent together. `due`: when the answer has to be there. `overdue`: nobody waits for them any more."""
 
-    __slots__ = ("answer", "left", "on_late", "overdue", "replies")
+    __slots__ = ("answer", "due", "late_s", "left", "on_late", "overdue", "replies")
 
-    def __init__(self, answer: "asyncio.Future[Replies]", left: int, on_late: Callable[[Replies], None] | None) -> None:
+    def __init__(self, answer: "asyncio.Future[Replies]", left: int, due: float, on_late: Callable[[Replies], None] | None) -> None:
         self.answer = answer
         self.left = left
+        self.due = due
+        self.late_s = 0.0
         self.replies: Replies = []
         self.on_late = on_late
         self.overdue = False
@@ -161,8 +171,9 @@ class _Batch:
 class _Connection(asyncio.Protocol):
     """One connection; answers come in the order of the commands."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop_was_late: Callable[[float], None]) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop_was_late = loop_was_late
         self._reader = hiredis.Reader(replyError=ReplyError)
         self._waiting: deque[_Batch] = deque()
         self._transport: asyncio.Transport | None = None
@@ -172,6 +183,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is not one by type
+        self._transport.set_write_buffer_limits(0)  # uvloop writes at once then, and not at the end of its turn: the time of the server begins here
 
     def close(self) -> None:
         self.closed = True
@@ -181,10 +193,11 @@ class _Connection(asyncio.Protocol):
     async def send(self, commands: Sequence[Command], deadline_s: float, on_late: Callable[[Replies], None] | None) -> Replies:
         if self.closed or self._transport is None:
             raise StoreUnavailable("the connection was lost")
-        batch = _Batch(self._loop.create_future(), len(commands), on_late)
+        wait_s = _own(deadline_s)
+        batch = _Batch(self._loop.create_future(), len(commands), time.monotonic() + wait_s, on_late)
         self._waiting.append(batch)
         self._transport.write(b"".join([hiredis.pack_command(command) for command in commands]))  # type: ignore[arg-type] # the stub means tuples of one
-        timer = self._loop.call_later(deadline_s, self._late, batch, self._loop.time() + deadline_s, deadline_s)
+        timer = self._loop.call_later(wait_s, self._is_due, batch)
         try:
             return await batch.answer
         finally:
@@ -219,17 +232,26 @@ class _Connection(asyncio.Protocol):
             if batch.on_late is not None:
                 batch.on_late(batch.replies)
         elif not batch.answer.done():
+            if (late_s := batch.late_s + time.monotonic() - batch.due) > 0:
+                self._loop_was_late(late_s)  # to refuse an answer that is here would make nobody's wait shorter
             batch.answer.set_result(batch.replies)
 
-    def _late(self, batch: _Batch, due: float, once_more_s: float) -> None:
+    def _is_due(self, batch: _Batch) -> None:
         if batch.answer.done():
             return
-        if once_more_s and self._loop.time() > due + _LOOP_LATE_S:
-            self._loop.call_later(once_more_s, self._late, batch, due, 0.0)
+        now = time.monotonic()
+        late_s, has_looked = now - batch.due, batch.late_s > 0
+        if late_s < -_LOOK_S:  # uvloop counts from the begin of its turn
+            self._loop.call_later(-late_s, self._is_due, batch)
+            return
+        batch.late_s += max(0.0, late_s)
+        if late_s > _LOOK_S and not has_looked:
+            batch.due = now + _LOOK_S
+            self._loop.call_later(_LOOK_S, self._is_due, batch)
             return
         self._give_up(batch)
-        if not batch.answer.done():
-            batch.answer.set_exception(StoreUnavailable("no answer within the deadline"))
+        self._loop_was_late(batch.late_s)
+        batch.answer.set_exception(StoreUnavailable("no answer within the deadline"))
 
     def _give_up(self, batch: _Batch) -> None:
         batch.overdue = True
@@ -247,3 +269,8 @@ class _Connection(asyncio.Protocol):
         for batch in waiting:
             if not batch.overdue and not batch.answer.done():
                 batch.answer.set_exception(error)
+
+
+def _own(deadline_s: float) -> float:
+    """How long we wait ourselves, so that nobody waits longer than the deadline."""
+    return max(_SHORTEST_S, deadline_s - _OWN_TURN_S)

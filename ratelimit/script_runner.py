@@ -16,10 +16,17 @@ Call = tuple[str, str, tuple[str | int | bytes, ...]]
 class ScriptRunner:
     """Every call ends within `deadline_ms`. The clock may be shared by several runners of one server."""
 
-    def __init__(self, address: Address, scripts: Mapping[str, Script], clock: ServerClock, deadline_ms: int) -> None:
+    def __init__(
+        self,
+        address: Address,
+        scripts: Mapping[str, Script],
+        clock: ServerClock,
+        deadline_ms: int,
+        loop_was_late: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self.sha = {name: script.sha for name, script in scripts.items()}
         self._load: list[Command] = [("SCRIPT", "LOAD", script.source) for script in scripts.values()]
-        self._client = RespClient(address, self._load)
+        self._client = RespClient(address, self._load, loop_was_late)
         self._clock = clock
         self.deadline_ms = deadline_ms
 

@@ -6,7 +6,7 @@ decided without them. Two connections: what nobody waits for (heartbeats, settle
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ias.ids import uuid7_tail
@@ -44,13 +44,18 @@ _SWEPT_AT_ONCE = 100
 _PAGE = 200
 
 
-def connect(url: str, deadline_ms: int = 20, claim_ttl_ms: int = 10_000) -> "ValkeyAdmissionStore":
+def connect(
+    url: str, deadline_ms: int = 20, claim_ttl_ms: int = 10_000, loop_was_late: Callable[[float], None] = lambda _: None
+) -> "ValkeyAdmissionStore":
     """Make the store for a `redis://`, `rediss://` or `unix://` URL (else ValueError); connects at the first call."""
-    return ValkeyAdmissionStore(Address.parse(url), deadline_ms, claim_ttl_ms)
+    return ValkeyAdmissionStore(Address.parse(url), deadline_ms, claim_ttl_ms, loop_was_late=loop_was_late)
 
 
 class ValkeyAdmissionStore:
-    """`claim_ttl_ms` is how long a reservation lives that nobody extends. Admissions are never tried again: they would charge twice."""
+    """`claim_ttl_ms` is how long a reservation lives that nobody extends. Admissions are never tried again: they would charge twice.
+
+    `loop_was_late`: for calls that somebody waits for, as `ratelimit.resp.RespClient` says.
+    """
 
     def __init__(
         self,
@@ -59,10 +64,11 @@ class ValkeyAdmissionStore:
         claim_ttl_ms: int,
         scripts: Mapping[str, Script] = SCRIPTS,
         clock: ServerClock | None = None,
+        loop_was_late: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._claim_ttl_ms = _ttl(claim_ttl_ms)
         self._clock = clock or ServerClock()
-        self._urgent = ScriptRunner(address, scripts, self._clock, deadline_ms)
+        self._urgent = ScriptRunner(address, scripts, self._clock, deadline_ms, loop_was_late)
         self._background = ScriptRunner(address, scripts, self._clock, _BACKGROUND_MS)
         self._noted, self._noted_again = index.Noted(), index.Noted()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -2,10 +2,12 @@
 
 import asyncio
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 
 from ratelimit import layout, resp, store_valkey
@@ -283,6 +285,50 @@ async def test_a_loop_that_was_late_itself_still_takes_the_answer(valkey: TestVa
     (decision,) = await call
     assert decision.reservation_id is not None
     await store.aclose()
+
+
+async def test_a_loop_that_was_late_itself_gives_a_silent_server_no_second_deadline(valkey: TestValkey) -> None:
+    late: list[float] = []
+    async with HeldAnswers().before(valkey.url) as link:
+        store = store_valkey.connect(link.url, PATIENT_MS, loop_was_late=late.append)
+        await admit(store, RPM)
+        store._urgent.deadline_ms = 600
+        link.hold()
+        asked = time.monotonic()
+        call = asyncio.ensure_future(store.admit([admission(RPM)]))
+        asyncio.get_running_loop().call_soon(time.sleep, 0.7)
+        with pytest.raises(StoreUnavailable):
+            await call
+        waited = time.monotonic() - asked
+        link.release()
+        await store.aclose()
+    assert waited < 1.1
+    (late_s,) = late
+    assert 0.1 < late_s < 0.5, "that part of the wait was our own"
+
+
+def test_an_answer_that_came_while_the_loop_was_busy_is_found(valkey: TestValkey) -> None:
+    """uvloop runs a deadline after what it saw when it looked last, and has not looked since."""
+
+    async def busy() -> None:
+        store = store_valkey.connect(valkey.url, PATIENT_MS)
+        await admit(store, RPM)
+        store._urgent.deadline_ms = 200
+        loop, (here, there) = asyncio.get_running_loop(), socket.socketpair()
+        here.setblocking(False)
+        loop.add_reader(here, lambda: here.recv(1) and time.sleep(0.3))
+        try:
+            call = asyncio.ensure_future(store.admit([admission(RPM)]))
+            await asyncio.sleep(0)
+            there.send(b"x")
+            assert (await call)[0].reservation_id is not None
+        finally:
+            loop.remove_reader(here)
+            here.close()
+            there.close()
+            await store.aclose()
+
+    uvloop.run(busy())
 
 
 # --- the server is not there, or not for us ---

@@ -10,6 +10,7 @@ from extauth.breaker import FAILURES
 from extauth.ports import ReaderUnavailable
 from extauth.replicas import Replicas
 from extauth.seeding import BudgetSeeder
+from ias import telemetry
 from ias.errors import ApiError
 from ratelimit.ports import Admission, AdmissionStore, BudgetKey, Decision, Limit, Period, StoreUnavailable, TokenHold, Unit, Unseeded
 
@@ -25,6 +26,7 @@ class Store:
         self.answers = list(answers)
         self.asked = 0
         self.seeded: list[tuple[int, int]] = []
+        self.never_seeds = False
 
     async def admit(self, admissions: Sequence[Admission]) -> list[Decision]:
         self.asked += 1
@@ -36,6 +38,8 @@ class Store:
         return [answer for _ in admissions]
 
     async def seed(self, _: BudgetKey, since_ms: int, base: int) -> None:
+        if self.never_seeds:
+            await asyncio.Event().wait()
         self.seeded.append((since_ms, base))
 
 
@@ -116,6 +120,18 @@ async def test_asking_again_takes_what_is_left_of_the_deadline_and_no_more() -> 
     assert isinstance(answer, Answer)
     assert not answer.in_store
     assert store.asked <= 2
+
+
+async def test_all_waits_for_the_store_share_one_deadline() -> None:
+    """The first question, the base that is written, and the question after it."""
+    frozen = Store(PASSED)
+    frozen.never_seeds = True
+    for store, waited_s in ((Store(lambda: "never"), 0.04), (frozen, 0.04), (frozen, 0.1)):
+        before = telemetry.STORE_WAIT_SECONDS._sum.get()
+        answer = await admissions(store, deadline_ms=50).decide_seeding(wanted(100, BUDGET), [COUNTER], waited_s)
+        assert isinstance(answer, Answer)
+        assert not answer.in_store
+        assert telemetry.STORE_WAIT_SECONDS._sum.get() - before < max(0.05, waited_s) + 0.03
 
 
 async def test_a_number_of_replicas_is_never_less_than_one() -> None:
