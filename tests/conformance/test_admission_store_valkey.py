@@ -1,6 +1,7 @@
 """What only the store on Valkey has: its keys, its index of orgs, its scripts, its absence in all forms."""
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import time
@@ -315,14 +316,22 @@ def test_an_answer_that_came_while_the_loop_was_busy_is_found(valkey: TestValkey
         await admit(store, RPM)
         store._urgent.deadline_ms = 200
         loop, (here, there) = asyncio.get_running_loop(), socket.socketpair()
-        here.setblocking(False)
-        loop.add_reader(here, lambda: here.recv(1) and time.sleep(0.3))
+        frozen = contextlib.ExitStack()
+
+        def long_work() -> None:
+            here.recv(1)
+            frozen.close()  # the answer comes while this runs
+            time.sleep(0.3)
+
+        loop.add_reader(here, long_work)
         try:
+            frozen.enter_context(valkey.frozen())
             call = asyncio.ensure_future(store.admit([admission(RPM)]))
             await asyncio.sleep(0)
             there.send(b"x")
             assert (await call)[0].reservation_id is not None
         finally:
+            frozen.close()
             loop.remove_reader(here)
             here.close()
             there.close()
