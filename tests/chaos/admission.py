@@ -1,28 +1,27 @@
 """`make chaos-admission`: limits and budgets hold whatever happens to the store, and afterwards the counters are the ledger's sums.
 
 Four orgs ask all the time: one without limits, one with a rate limit, one whose budget denies and one whose budget has grace while
-the store is away. Every fault must leave the policy of design §4 in force: nobody waits for a store that does not answer, and nobody
-gets an answer that the policy does not have. Within 60 s after the last one, `reconcile` finds no difference in any budget.
+the store is away; the first two have a budget in dry run, so that there is a counter for each. Every fault must leave the policy of design §4
+in force: nobody waits more than 20 ms for the store (`store_waits`), and nobody gets an answer that the policy does not have. Within
+60 s after the last one, `reconcile` finds no difference in any budget.
 """
 
 import argparse
+import json
 import os
-import re
 import statistics
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
-
-from tests.chaos import accounting, faults, ground, load, valkey_faults
+from tests.chaos import accounting, faults, ground, load, store_waits, valkey_faults
 from tests.chaos.faults import Fault, Struck
 from tests.chaos.ground import Ground
 from tests.chaos.load import Outcome, Wish
+from tests.chaos.store_waits import Waits
 from tests.e2e.world import Tenant
 
 FREE, LIMITED, DENIES, GRACE = "free", "limited", "budget denies", "budget with grace"
@@ -42,35 +41,14 @@ _POLICY = {
 """What each org may get while the store is away. Killed processes add 503, or no answer, for a moment."""
 
 
-@dataclass(frozen=True)
-class Checks:
-    """Decisions of extauth since its start, by how long they took: upper bounds in seconds, and how many took at most that."""
-
-    counts: tuple[tuple[float, int], ...]
-
-    def slower(self, bound_s: float) -> int:
-        """How many took longer."""
-        return self.counts[-1][1] - next(count for bound, count in self.counts if bound >= bound_s) if self.counts else 0
-
-
-def checks(service: Ground) -> Checks:
-    """Read extauth's own histogram; empty while it is down."""
-    try:
-        text = httpx2.get(service.world.ready["metrics_urls"]["extauth"], timeout=5).text
-    except httpx2.HTTPError:
-        return Checks(())
-    found = re.findall(r'^ias_check_seconds_bucket\{le="([^"]+)"\} (\S+)$', text, re.MULTILINE)
-    return Checks(tuple((float(bound.replace("+Inf", "inf")), round(float(count))) for bound, count in found))
-
-
 def tenants(service: Ground) -> dict[str, Tenant]:
     """Make the four orgs."""
     made = {kind: service.world.tenant() for kind in (FREE, LIMITED, DENIES, GRACE)}
     admin = service.world.admin
     admin.call("PUT", f"/api/org/{made[LIMITED].org_id}/limits", json={"requestsPerMinute": 60 * PER_SECOND // 8})
     admin.call("PUT", f"/api/org/{made[GRACE].org_id}/limits", json={"outageTokens": GRACE_TOKENS})
-    for kind in (DENIES, GRACE):
-        admin.call("PUT", f"/api/org/{made[kind].org_id}/budget/month", json={"tokens": BUDGET})
+    for kind, tenant in made.items():
+        admin.call("PUT", f"/api/org/{tenant.org_id}/budget/month", json={"tokens": BUDGET, "dryRun": kind in {FREE, LIMITED}})
     return made
 
 
@@ -93,18 +71,28 @@ def wishes(models: Sequence[tuple[str, Tenant, str]], count: int) -> list[Wish]:
     return made
 
 
-def watched(service: Ground, fault: Fault, seen: list[tuple[str, int, int]]) -> Fault:
-    """Note how many decisions were slow while a fault lasted, and how many there were."""
+class Watch:
+    """Reads extauth's waits before each fault and at the end: a window lasts from one fault to the next, so that none is left out."""
 
-    def strike() -> None:
-        before = checks(service)
-        fault.strike()
-        after = checks(service)
-        total = (after.counts[-1][1] if after.counts else 0) - (before.counts[-1][1] if before.counts else 0)
-        if total > 0:
-            seen.append((fault.name, after.slower(0.025) - before.slower(0.025), total))
+    def __init__(self, service: Ground) -> None:
+        self._url = service.world.ready["metrics_urls"]["extauth"]
+        self._name, self._before = "before the first", store_waits.read(self._url)
+        self.windows: list[tuple[str, Waits]] = []
 
-    return Fault(fault.name, strike)
+    def over(self, fault: Fault) -> Fault:
+        """The same fault, with a window that begins with it."""
+
+        def strike() -> None:
+            self.next(fault.name)
+            fault.strike()
+
+        return Fault(fault.name, strike)
+
+    def next(self, name: str) -> None:
+        """End the window, and begin another."""
+        now = store_waits.read(self._url)
+        self.windows.append((self._name, now.since(self._before)))
+        self._name, self._before = name, now
 
 
 def reconciled(service: Ground) -> tuple[bool, float, str]:
@@ -140,25 +128,26 @@ def main() -> int:
         orgs = tenants(service)
         models = [(kind, tenant, service.publish(tenant, continuousUsage=True)) for kind, tenant in orgs.items()]
         every = [*valkey_faults.every(service.stack), *(faults.kill(service.stack, name) for name in PROCESSES)]
-        slow: list[tuple[str, int, int]] = []
-        chosen = [watched(service, fault, slow) for fault in every if arguments.only in fault.name]
+        watch = Watch(service)
+        chosen = [watch.over(fault) for fault in every if arguments.only in fault.name]
         seconds = (PAUSE_S + 4) * (len(chosen) + 1)
         print(f"{PER_SECOND} requests/s for {seconds:g} s", flush=True)
         began = time.monotonic()
         with load.beside(load.run(service.gateway, wishes(models, round(seconds * PER_SECOND)), seconds)) as outcomes:
             struck = faults.strike_all(chosen, seconds)
+        watch.next("the end")
         same, took, table = reconciled(service)
         if arguments.logs:
             service.keep_logs(arguments.logs)
         books = accounting.read_books(service.database_url, [tenant.org_id for tenant in orgs.values()])
         found = accounting.compare(books.rows, service.engine.entries())
-    return report(outcomes, struck, slow, began, (same, took, table), found, books.duplicates)
+    return report(outcomes, struck, watch.windows, began, (same, took, table), found, books.duplicates)
 
 
 def report(
     outcomes: Sequence[Outcome],
     struck: Sequence[Struck],
-    slow: Sequence[tuple[str, int, int]],
+    windows: Sequence[tuple[str, Waits]],
     began: float,
     reconciliation: tuple[bool, float, str],
     found: accounting.Comparison,
@@ -173,7 +162,7 @@ def report(
             if times:
                 statuses = ", ".join(f"{status}: {n}" for status, n in sorted(Counter(o.status for o in during).items()))
                 print(f"{one.name:<28}{kind:<20}{statuses:<30}{statistics.median(times):>7.0f} /{times[int(len(times) * 0.99)]:>7.0f}")
-    print("\n".join(f"decisions of extauth above 25 ms during '{name}': {late} of {total}" for name, late, total in slow))
+    print(f"\n{store_waits.table(windows)}")
     accounting.print_comparison(found)
     same, took, table = reconciliation
     print(f"\n{table}")
@@ -181,12 +170,24 @@ def report(
         f"during '{during}' the org '{kind}' got {status} {code}, {n} times"
         for (during, kind, status, code), n in sorted(refused_by_no_policy(outcomes, struck, began).items())
     ]
-    wrong += [f"during '{name}' {late} of {total} decisions took more than 25 ms" for name, late, total in slow if late > max(2, total // 10)]
+    wrong += [f"from '{name}' on {waits.unexplained} requests waited more than 20 ms for Valkey" for name, waits in windows if waits.unexplained]
+    if not any(waits.count for _, waits in windows):
+        wrong.append("extauth told of no wait at all")
     if not same:
         wrong.append(f"counters and ledger still differ after {took:.0f} s")
     if duplicates:
         wrong.append(f"{duplicates} rows of the ledger are duplicates")
     print("\n".join(f"WRONG: {line}" for line in wrong) or f"the policy held; counters and ledger were equal {took:.0f} s after the last fault")
+    result = {
+        "faults": len(struck),
+        "waits": sum(waits.count for _, waits in windows),
+        "longest_ms": round(max(waits.longest_s for _, waits in windows) * 1000, 1),
+        "above_20ms": sum(waits.above for _, waits in windows),
+        "noticed_late": sum(waits.noticed_late for _, waits in windows),
+        "unexplained": sum(waits.unexplained for _, waits in windows),
+        "equal_after_s": round(took, 1) if same else None,
+    }
+    print(f"RESULT {json.dumps(result)}")
     return 1 if wrong else 0
 
 
