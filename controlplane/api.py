@@ -1,7 +1,7 @@
 """The REST API: the routers of all domains, the shape of errors, health. OpenAPI at `/api/openapi.json`."""
 
 import asyncio
-from typing import Any
+from functools import cache, partial
 
 from fastapi import APIRouter, FastAPI, Response
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +18,9 @@ from controlplane.budgets.router import router as budgets
 from controlplane.keys.router import router as keys
 from controlplane.limits.router import router as limits
 from controlplane.middleware import Edge
+from controlplane.openapi import DESCRIPTION, complete
 from controlplane.orgs.router import router as orgs
+from controlplane.problem_pages import router as problems
 from controlplane.publishing.router import router as publishing
 from controlplane.routes import operations
 from controlplane.runtime import Runtime, RuntimeNow
@@ -29,9 +31,8 @@ ROUTERS: tuple[APIRouter, ...] = (accounts, orgs, keys, limits, budgets, audit, 
 """Every domain's router; each is mounted below `/api`."""
 
 _READY_TIMEOUT_S = 2
-_PROBLEM: dict[int | str, dict[str, Any]] = {
-    "default": {"description": "A problem (RFC 9457)", "content": {errors.MEDIA_TYPE: {"schema": errors.ProblemView.model_json_schema()}}}
-}
+OPERATIONS = operations((*ROUTERS, problems))
+"""What `/api` serves. A route without a rule raises here: it is never served."""
 _health = APIRouter(include_in_schema=False)
 
 
@@ -44,13 +45,14 @@ def build(runtime: Runtime) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
-        responses=_PROBLEM,
+        description=DESCRIPTION,
+        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,
     )
+    app.openapi = cache(partial(complete, app, OPERATIONS))  # type: ignore[method-assign]
     app.state.runtime = runtime
-    operations(ROUTERS)  # a route without a rule must not be served
     app.include_router(_health)
-    for router in ROUTERS:
+    for router in (*ROUTERS, problems):
         app.include_router(router, prefix="/api")
     app.add_exception_handler(errors.Problem, errors.on_problem)
     app.add_exception_handler(HTTPException, errors.on_framework_error)

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
@@ -26,11 +26,13 @@ class FieldError(BaseModel):
 class ProblemView(BaseModel):
     """The body of every error."""
 
-    type: str
+    model_config = ConfigDict(title="Problem")
+
+    type: str = Field(description="Where the code is explained, below the address of this API.")
     title: str
     status: int
-    detail: str
-    code: str
+    detail: str = Field(description="What is wrong here, for people.")
+    code: str = Field(description="What is wrong, for programs: it never changes.")
     errors: list[FieldError] | None = None
 
 
@@ -45,17 +47,20 @@ class Problem(Exception):
         self.headers = dict(headers or {})
         self.errors = errors
 
-    def response(self) -> JSONResponse:
-        """Render the answer."""
-        view = ProblemView(
-            type=f"urn:ias:problem:{self.code}",
+    def view(self) -> ProblemView:
+        """Return the body of the answer."""
+        return ProblemView(
+            type=f"/api/problems/{self.code}",
             title=self.code.replace("_", " ").capitalize(),
             status=self.status,
             detail=self.detail,
             code=self.code,
             errors=list(self.errors) if self.errors else None,
         )
-        return JSONResponse(view.model_dump(exclude_none=True), self.status, self.headers, MEDIA_TYPE)
+
+    def response(self) -> JSONResponse:
+        """Render the answer."""
+        return JSONResponse(self.view().model_dump(exclude_none=True), self.status, self.headers, MEDIA_TYPE)
 
 
 def unauthenticated() -> Problem:

@@ -24,7 +24,7 @@ async def test_errors_of_the_framework_have_our_shape(world: World, method: str,
     response = await world.http.request(method, path)
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
-    assert (response.status_code, problem["status"], problem["code"], problem["type"]) == (status, status, code, f"urn:ias:problem:{code}")
+    assert (response.status_code, problem["status"], problem["code"], problem["type"]) == (status, status, code, f"/api/problems/{code}")
 
 
 async def test_a_body_that_is_not_json_is_refused(world: World) -> None:
@@ -99,10 +99,26 @@ async def test_more_requests_than_connections_are_all_served(world: World) -> No
     assert {answer.status_code for answer in answers} == {200}
 
 
-async def test_openapi_describes_every_route_in_camel_case(world: World) -> None:
+async def test_openapi_is_complete(world: World) -> None:
     document = (await world.http.get("/api/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
-    assert "default" in document["paths"]["/api/key"]["post"]["responses"]
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            place = f"{method} {path}"
+            assert operation["summary"], place
+            assert operation["tags"], place
+            assert "500" in operation["responses"], place
+            bodies = [operation.get("requestBody", {}), *(response for status, response in operation["responses"].items() if status < "3")]
+            for content in (content for body in bodies for content in body.get("content", {}).values()):
+                assert "example" in content, place
     for name, schema in document["components"]["schemas"].items():
-        if name not in {"ProblemView", "FieldError"}:
-            assert not [field for field in schema.get("properties", {}) if "_" in field], name
+        assert not [field for field in schema.get("properties", {}) if "_" in field], name
+
+
+async def test_the_type_of_a_problem_leads_to_its_explanation(world: World) -> None:
+    problem = (await world["alpha-user"].call("POST", "/org", {"name": "x"})).json()
+    page = (await world.http.get(problem["type"])).json()
+    assert page == {"code": "forbidden", "statuses": [403], "meaning": "Your role does not allow this. The role matrix says who may."}
+    listed = [page["code"] for page in (await world.http.get("/api/problems")).json()["items"]]
+    assert listed == sorted(listed)
+    assert (await world.http.get("/api/problems/none")).status_code == 404

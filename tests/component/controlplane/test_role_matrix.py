@@ -22,23 +22,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from controlplane import database
 from controlplane.accounts.passwords import Passwords
 from controlplane.accounts.tokens import Claims
-from controlplane.api import ROUTERS
+from controlplane.api import OPERATIONS
 from controlplane.app import application
 from controlplane.authorization import Requires
 from controlplane.examples import example_of
 from controlplane.ids import new_id
 from controlplane.publishing.reconciler import Reconciler
-from controlplane.routes import Operation, operations
+from controlplane.routes import Operation
 from controlplane.schema import users
 from controlplane.settings import ApiSettings
 from ias.roles import Role, Scope, scope_of
 from tests.component.controlplane.tenants import OF_A_USER, OF_AN_ORG, VALUES, Owner, Tenant, make_models, make_tenant
+from tests.support.documented import refuse_undocumented
 from tests.support.gateway_memory import MemoryGateway
 from tests.support.postgres import TEMPLATE, PostgresServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-OPERATIONS = operations(ROUTERS)
 PROTECTED = [operation for operation in OPERATIONS if not operation.is_public]
 ROLES = (Role.SYSTEM_ADMIN, Role.ORG_ADMIN, Role.ORG_USER)
 RELATIONS = ("own", "colleague's", "another org's", "another org's in the path of the own org")
@@ -124,7 +124,7 @@ async def ground(postgres_server: PostgresServer) -> AsyncIterator[Ground]:
         async with engine.begin() as connection:
             await connection.execute(insert(users).values(id=root, username="root", role=Role.SYSTEM_ADMIN))
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as http:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://api", event_hooks={"response": [refuse_undocumented(app)]}) as http:
             yield Ground(app, engine, http, root, app.openapi(), Tenant(), Tenant(), spoiled=True)
     await engine.dispose()
     postgres_server.drop(url)

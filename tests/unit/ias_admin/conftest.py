@@ -84,6 +84,6 @@ Problem = Callable[..., tuple[int, dict[str, Any]]]
 @pytest.fixture
 def problem() -> Problem:
     def make(status: int, code: str, detail: str) -> tuple[int, dict[str, Any]]:
-        return status, {"type": f"urn:ias:problem:{code}", "title": code, "status": status, "detail": detail, "code": code}
+        return status, {"type": f"/api/problems/{code}", "title": code, "status": status, "detail": detail, "code": code}
 
     return make

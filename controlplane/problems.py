@@ -1,0 +1,81 @@
+"""Every error code of the REST API: what it means, what to do, and which routes may answer it. Pure.
+
+A code is raised as `controlplane.errors.Problem(status, code, detail)` and stable from then on. `tests/repo/test_problems.py` finds
+every code in the source and compares; component tests and schemathesis refuse an answer that its route does not declare here.
+Served at `GET /api/problems`, where the `type` of each problem points (RFC 9457 §3.1.1).
+"""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One code."""
+
+    code: str
+    statuses: tuple[int, ...]
+    meaning: str
+    """What it means and what to do."""
+    actions: tuple[str, ...] = ()
+    """Names of the routes that raise it themselves, with `*`; empty: it follows from the form of a route (`controlplane.openapi`)."""
+
+    def may_answer(self, action: str) -> bool:
+        """Whether a route with this name may raise it."""
+        return any(fnmatchcase(action, pattern) for pattern in self.actions)
+
+
+_MODEL = ("model.publish", "model.update")
+_BY_FORM = (
+    Entry("forbidden", (403,), "Your role does not allow this. The role matrix says who may."),
+    Entry("internal_error", (500,), "A fault of the service. Report the x-request-id of the answer; the log has the rest under it."),
+    Entry("invalid_cursor", (400,), "The cursor is not one that this list gave out. Start again without it."),
+    Entry("invalid_request", (400, 422), "A field, a parameter or a header is missing, unknown or wrong. `errors` names each; nothing was changed."),
+    Entry("invalid_token", (401,), "No session, or one that is over. Sign in anew."),
+    Entry("key_not_found", (404,), "There is no such key, or it is not yours to see."),
+    Entry("malformed_json", (400,), "The body is not JSON."),
+    Entry("method_not_allowed", (405,), "The path is there, the method is not."),
+    Entry("object_not_found", (404,), "The path names something by an id that is none."),
+    Entry("org_not_found", (404,), "There is no such org, or it is not yours to see."),
+    Entry("request_not_found", (404,), "The ledger has no such request, or it is not yours to see. New ones take up to 10 s."),
+    Entry("request_timeout", (408,), "The body did not arrive in time. Send it again."),
+    Entry("request_too_large", (413,), "The body is above 1 MiB."),
+    Entry("service_unavailable", (503,), "The database does not answer. Nothing was changed; try again after `retry-after`."),
+    Entry("unknown_url", (404,), "The API has no such path."),
+    Entry("user_not_found", (404,), "There is no such user, or it is not yours to see."),
+    Entry("version_conflict", (412,), "Somebody changed it since you read it. Read it again, then change it."),
+)
+_BY_DOMAIN = (
+    Entry("ALREADY_PUBLISHED", (409,), "The name is published. Change it with PUT, or unpublish it first.", ("model.publish",)),
+    Entry("AMBIGUOUS_BACKEND", (409,), "Several backends serve the model. Choose one with `config.backend`.", _MODEL),
+    Entry("API_KEY_REQUIRED", (422,), "OpenAI models are never published without keys.", _MODEL),
+    Entry("GATEWAY_REJECTED", (502,), "Envoy refused the configuration. All is as it was before; `detail` has Envoy's words.", ("model.*",)),
+    Entry("GATEWAY_UNREACHABLE", (503,), "Envoy does not answer. All is as it was before; try again when it does.", ("model.*",)),
+    Entry("INVALID_TENANT", (404, 422), "There is no such org, or the owner is not among the allowed tenants.", ("model.*",)),
+    Entry("MODEL_NOT_FOUND", (404, 409), "No registered backend serves the model.", _MODEL),
+    Entry("MODEL_NOT_READY", (409,), "The backend is not healthy. `detail` has the reason of its last probe.", _MODEL),
+    Entry("NOT_PUBLISHED", (404,), "No model of that name is published.", ("model.get", "model.update", "model.unpublish")),
+    Entry("TENANT_CHANGE", (422,), "A publication does not change its owner. Unpublish it, then publish it anew.", ("model.update",)),
+    Entry("UNSUPPORTED_MODEL_TYPE", (422,), "The backend is of another type.", _MODEL),
+    Entry("backend_exists", (409,), "The name is taken. Choose another one.", ("backend.create",)),
+    Entry("backend_in_use", (409,), "Published models use the backend. Unpublish or move them first.", ("backend.delete",)),
+    Entry("backend_not_found", (404,), "There is no such backend.", ("backend.*",)),
+    Entry("budget_above_ceiling", (422,), "More than the org's ceiling, which only a System Admin raises.", ("*_budget.*",)),
+    Entry("budget_not_found", (404,), "No budget is set for that period.", ("*_budget.*",)),
+    Entry("cannot_delete_yourself", (409,), "Nobody deletes the own account. Ask another admin.", ("user.delete",)),
+    Entry("ceiling_not_found", (404,), "No ceiling is set for that period.", ("org_budget.lift_ceiling",)),
+    Entry("invalid_credentials", (401,), "The user name or the password is wrong.", ("session.create*",)),
+    Entry("invalid_model_name", (422,), "A name has letters, digits and `._:-`, and no slash.", _MODEL),
+    Entry("invalid_period", (422,), "The period is empty, too long or not a multiple of the interval.", ("usage.*",)),
+    Entry("problem_not_found", (404,), "The API has no such error code.", ("problem.get",)),
+    Entry("slug_taken", (409,), "There is an org with that slug. Choose another one.", ("org.create",)),
+    Entry("too_many_attempts", (429,), "Too many wrong passwords. Wait for `retry-after` seconds.", ("session.create*",)),
+    Entry("too_many_keys", (409,), "You have as many keys as you may. Revoke one first.", ("key.create",)),
+    Entry("username_taken", (409,), "Names are unique in the whole service. Choose another one.", ("user.create",)),
+)
+CATALOGUE = {entry.code: entry for entry in (*_BY_FORM, *_BY_DOMAIN)}
+
+
+def raised_by(action: str) -> list[Entry]:
+    """Return the entries that a route raises itself."""
+    return [entry for entry in _BY_DOMAIN if entry.may_answer(action)]
