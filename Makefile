@@ -70,6 +70,10 @@ test-fast: $(VENV)/dev.stamp ## Unit and property tests only: seconds
 chaos: $(VENV)/dev.stamp ## Kill and restart everything under load: every token counted once (ARGS="--seconds 60 --streams 2400")
 	@$(BIN)/python -m tests.chaos.metering $(ARGS)
 
+.PHONY: chaos-kafka
+chaos-kafka: $(VENV)/dev.stamp ## Kafka away for minutes under load: no request fails or slows, nothing is lost (ARGS="--seconds 180 --rate 200")
+	@$(BIN)/python -m tests.chaos.kafka_away $(ARGS)
+
 .PHONY: chaos-admission
 chaos-admission: $(VENV)/dev.stamp ## Everything that can happen to Valkey, and every process killed, under load: limits and budgets hold
 	@$(BIN)/python -m tests.chaos.admission $(ARGS)

@@ -71,6 +71,21 @@ async def _read_books(database_url: str, org_ids: Sequence[str]) -> Books:
         await connection.close()
 
 
+def unbalanced(books: Books, admitted: int, events: Counter[str] | None) -> list[str]:
+    """Say where requests that were admitted, events in Kafka (None: there is none), rows and rollups are not the same."""
+    wrong = []
+    ids = {row.event_id for row in books.rows}
+    if len(books.rows) != admitted:
+        wrong.append(f"{admitted} requests were admitted, the ledger has {len(books.rows)} rows")
+    if books.duplicates:
+        wrong.append(f"{books.duplicates} rows of the ledger are duplicates")
+    if not books.summed == books.quarter_hours == books.days:
+        wrong.append(f"rows add up to {books.summed}, quarter hours to {books.quarter_hours}, days to {books.days}")
+    if events is not None and set(events) != ids:
+        wrong.append(f"Kafka has {len(events)} events, {len(set(events) ^ ids)} of them, or of the rows, have no counterpart")
+    return wrong
+
+
 class Admissions:
     """How many requests extauth has admitted; survives its death if `before_death` is called first."""
 

@@ -3,11 +3,16 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
+from tests.chaos import accounting
+from tests.chaos.accounting import Books
 from tests.e2e.world import Tenant, World
 from tests.support import kafka
 from tests.support.kafka import KafkaBroker
@@ -16,6 +21,8 @@ from tests.support.stack import Stack, running_stack
 
 MODELS = ("sim-chat", "sim-small")
 BACKEND = "sim"
+_SETTLED_S = 150
+"""Longer than the hold of a request that nobody ends."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,17 @@ class Ground:
     @property
     def database_url(self) -> str:
         return str(self.stack.ready["database_url"])
+
+    def settled(self, tenants: Sequence[Tenant], admitted: int) -> Books:
+        """Read the ledger when it has a row for every admitted request, or when there was time enough for that."""
+        end, books = time.monotonic() + _SETTLED_S, None
+        while books is None or (len(books.rows) < admitted and time.monotonic() < end):
+            time.sleep(0.5)
+            try:
+                books = accounting.read_books(self.database_url, [tenant.org_id for tenant in tenants])
+            except (OSError, asyncpg.PostgresError):
+                assert time.monotonic() < end, "PostgreSQL did not come back"
+        return books
 
     def publish(self, tenant: Tenant, **config: Any) -> str:
         """Publish a model of the engine for a tenant."""

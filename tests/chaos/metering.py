@@ -13,8 +13,6 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import asyncpg
-
 from ias.usage_event import TOPIC
 from tests.chaos import accounting, faults, ground, load
 from tests.chaos.accounting import Admissions, Books
@@ -27,8 +25,6 @@ ORGS = 4
 TOKENS, PACE_MS = 30, 50
 APART = 3
 """Tokens that an engine may have made for a client that had left, beyond what was counted."""
-SETTLED_S = 150
-"""Longer than the hold of a request that nobody ends."""
 
 
 def wishes(models: Sequence[tuple[Tenant, str]], count: int, rng: random.Random) -> list[Wish]:
@@ -79,34 +75,9 @@ def _bounce(service: Ground) -> None:
     service.kafka.start(wait=False)  # slow; meanwhile other things happen
 
 
-def settled(service: Ground, tenants: list[Tenant], admitted: int) -> Books:
-    """Wait until the ledger has a row for every admitted request."""
-    end, books = time.monotonic() + SETTLED_S, None
-    while time.monotonic() < end:
-        try:
-            books = accounting.read_books(service.database_url, [tenant.org_id for tenant in tenants])
-        except (OSError, asyncpg.PostgresError):
-            time.sleep(0.5)
-            continue
-        if len(books.rows) >= admitted:
-            break
-        time.sleep(0.5)
-    assert books is not None, "PostgreSQL did not come back"
-    return books
-
-
 def verdict(books: Books, admitted: int, events: Counter[str] | None, outcomes: list[Outcome], found: accounting.Comparison) -> list[str]:
     """Return what is wrong."""
-    wrong = []
-    ids = {row.event_id for row in books.rows}
-    if len(books.rows) != admitted:
-        wrong.append(f"{admitted} requests were admitted, the ledger has {len(books.rows)} rows")
-    if books.duplicates:
-        wrong.append(f"{books.duplicates} rows of the ledger are duplicates")
-    if not books.summed == books.quarter_hours == books.days:
-        wrong.append(f"rows add up to {books.summed}, quarter hours to {books.quarter_hours}, days to {books.days}")
-    if events is not None and set(events) != ids:
-        wrong.append(f"Kafka has {len(events)} events, {len(set(events) ^ ids)} of them, or of the rows, have no counterpart")
+    wrong = accounting.unbalanced(books, admitted, events)
     seen_complete = sum(outcome.ended and outcome.status == 200 for outcome in outcomes)
     recorded = sum(row.outcome == "complete" and row.status == 200 for row in books.rows)
     if recorded < seen_complete:
@@ -142,7 +113,7 @@ def main() -> int:
         with load.beside(load.run(service.gateway, wanted, arguments.seconds)) as outcomes:
             faults.strike_all(chosen, arguments.seconds)
         admitted = admissions.count
-        books = settled(service, tenants, admitted)
+        books = service.settled(tenants, admitted)
         events = None
         if service.kafka:
             events = accounting.count_kafka_events(service.kafka.bootstrap, TOPIC, [tenant.org_id for tenant in tenants])
