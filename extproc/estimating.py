@@ -16,8 +16,8 @@ def prompt_tokens(context: RequestContext, ratios: Ratios) -> int:
 
 
 def output_so_far(seen: Reading, ratios: Ratios) -> int:
-    """Output of a stream that is not at its end; never 0 when something passed."""
-    return math.ceil(seen.deltas * ratios.per_delta) if seen.output is None else seen.output
+    """Output of a stream that is not at its end: what was reported, and what passed since; never 0 when something passed."""
+    return (seen.output or 0) + math.ceil(seen.untold * ratios.per_delta)
 
 
 def count(context: RequestContext, seen: Reading, ratios: Ratios, elapsed_ms: int, *, streams: bool) -> Tokens:
@@ -25,13 +25,18 @@ def count(context: RequestContext, seen: Reading, ratios: Ratios, elapsed_ms: in
 
     What was not streamed and not reported is estimated from the time it took, at most what was held.
     """
-    if seen.input is not None and seen.output is not None:
-        return Tokens(seen.input, seen.cached_input, seen.output, seen.reasoning, UsageSource.REPORTED)
     prompt = seen.input if seen.input is not None else prompt_tokens(context, ratios)
+    cached = min(seen.cached_input, prompt)
+    if seen.input is not None and seen.output is not None and not seen.untold:
+        return Tokens(prompt, cached, seen.output, min(seen.reasoning, seen.output), UsageSource.REPORTED)
     if seen.deltas or seen.output:
-        return Tokens(prompt, seen.cached_input, output_so_far(seen, ratios), seen.reasoning, UsageSource.COUNTED)
+        output = output_so_far(seen, ratios)
+        return Tokens(prompt, cached, output, min(seen.reasoning, output), UsageSource.COUNTED)
+    if context.endpoint is Endpoint.EMBEDDINGS and seen.input is not None:
+        return Tokens(prompt, cached, source=UsageSource.REPORTED)  # there is no output that could be missing
     if streams:
-        return Tokens(prompt, seen.cached_input)
-    prompt = min(prompt, context.held_tokens)
+        return Tokens(prompt, cached)
+    if seen.input is None:
+        prompt = min(prompt, context.held_tokens)
     output = 0 if context.endpoint is Endpoint.EMBEDDINGS else math.ceil(elapsed_ms * ratios.per_ms)
-    return Tokens(prompt, output=min(output, context.held_tokens - prompt))
+    return Tokens(prompt, cached, max(0, min(output, context.held_tokens - prompt)))

@@ -243,6 +243,8 @@ class Machine:
         rest: tuple[bytes, ...] = ()
         if self._passage is not None and (out := self._passage.take(b"", end=True)[0]):
             rest = (replies.passed_on(out),)
+        elif self._body is not None:
+            self._body.feed(b"", end=True)
         return Step((*rest, *_CONTINUE["response_trailers"].replies), event=self._end(now_ms), last=True)
 
     @staticmethod

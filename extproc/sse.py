@@ -10,19 +10,21 @@ from enum import Enum
 # Two line ends. Possessive, so that the LF of a CRLF is never taken for the second one; spelled to begin with literals, which are searched fast.
 _EVENT_END = re.compile(rb"\n(?:\n|\r\n?+)|\r\n?+(?:\n|\r\n?+)")
 _MAX_END = 4
+_BOM = b"\xef\xbb\xbf"
+"""May stand before the first event."""
 
 
 class Kind(Enum):
     """What a piece of the stream is."""
 
     EVENT = 1
-    """One whole event, its empty line included."""
+    """One whole event, its empty line included; the last one of a stream may lack it."""
     TERMINATOR = 2
     """The LF of a CRLF whose CR already ended the event before: it belongs to that one."""
     UNREAD = 3
     """The first bytes of an event above the limit, perhaps all of it."""
     PART = 4
-    """More of an event above the limit, or what there is of one that never ended."""
+    """More of an event above the limit."""
 
 
 Piece = tuple[Kind, bytes]
@@ -63,10 +65,10 @@ class Splitter:
         return pieces
 
     def finish(self) -> list[Piece]:
-        """Return what is held: the stream ends inside an event, which therefore is none (WHATWG discards it)."""
+        """Return what is held: an event without its empty line. WHATWG discards it, the clients of OpenAI and Anthropic read it."""
         held = bytes(self._held)
         self._held.clear()
-        return [(Kind.PART, held)] if held else []
+        return [(Kind.PART if self._letting_through else Kind.EVENT, held)] if held else []
 
     def _whole(self, raw: bytes) -> Piece:
         if self._letting_through:
@@ -93,7 +95,7 @@ def data_of(event: bytes) -> bytes:
     """Return an event's `data`, its lines joined; empty if there is none (a comment, a keep-alive)."""
     if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.find(b"\n") == len(event) - 2 and b"\r" not in event:
         return event[6:-2].strip()
-    lines = [line for line in event.splitlines() if line.startswith(b"data:")]
+    lines = [line for line in event.removeprefix(_BOM).splitlines() if line.startswith(b"data:")]
     if len(lines) == 1:
         return lines[0][5:].strip()
     return b"\n".join(line[5:].removeprefix(b" ") for line in lines)

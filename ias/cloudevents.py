@@ -22,11 +22,11 @@ def headers(event_type: str, source: str, event_id: str, time_ms: int) -> Header
     )
 
 
-def expect_type(found: Iterable[tuple[str, bytes]], event_type: str) -> None:
-    """Raise ValueError unless the headers are those of an event of this type."""
+def expect_type(found: Iterable[tuple[str, bytes | None]], event_type: str) -> None:
+    """Raise ValueError unless the headers are those of an event of this type. A stranger's header may be null."""
     for name, value in found:
         if name == "ce_type":
             if value != event_type.encode():
-                raise ValueError(f"the type is {value[:100].decode(errors='replace')}, not {event_type}")
+                raise ValueError(f"the type is {(value or b'')[:100].decode(errors='replace')}, not {event_type}")
             return
     raise ValueError("no CloudEvent in binary mode: there is no header ce_type")

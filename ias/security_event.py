@@ -49,7 +49,10 @@ def encode(event: RequestsRefused) -> bytes:
 
 def decode(data: bytes) -> RequestsRefused:
     """Read an event of any v1 writer; raise ValueError for anything else."""
-    event = _decoder.decode(data)
+    try:
+        event = _decoder.decode(data)
+    except RecursionError:
+        raise ValueError("the event is nested too deeply") from None
     uuid7_ms(uuid.UUID(event.event_id))
     if not 0 <= event.minute_ms < _LATEST_MS or "\0" in event.code + (event.credential or "") + (event.address or ""):
         raise ValueError("no time that a calendar has, or no text that a database keeps")

@@ -85,7 +85,10 @@ def encode(event: RequestRecorded) -> bytes:
 
 def decode(data: bytes) -> RequestRecorded:
     """Read an event of any v1 writer; raise ValueError for anything else (msgspec's errors are ValueErrors)."""
-    event = _decoder.decode(data)
+    try:
+        event = _decoder.decode(data)
+    except RecursionError:
+        raise ValueError("the event is nested too deeply") from None
     if not _UUID7.fullmatch(event.event_id):
         raise ValueError("the event id is not a UUIDv7")
     return event

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from controlplane.reconciliation.ports import CountersUnavailable
 from controlplane.reconciliation.rules import Tokens
+from controlplane.usage.rules import MAX_COUNT
 
 TIMEOUT_SECONDS = 5.0
 MAX_BYTES = 8 << 20
@@ -55,5 +56,7 @@ def parse(text: str) -> dict[str, Tokens]:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             if sample.name in totals and "model_name" in sample.labels:
+                if not 0 <= sample.value <= MAX_COUNT:
+                    raise ValueError(f"{sample.name} is {sample.value}")
                 totals[sample.name][sample.labels["model_name"]] += int(sample.value)
     return {model: Tokens(totals[_INPUT][model], totals[_OUTPUT][model]) for model in totals[_INPUT] | totals[_OUTPUT]}

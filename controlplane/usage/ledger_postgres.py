@@ -58,7 +58,9 @@ class PostgresLedger:
         return written
 
     async def bury(self, letters: Sequence[DeadLetter]) -> None:
-        rows = [(letter.stream, letter.position.segment, letter.position.offset, letter.reason, letter.content) for letter in letters]
+        rows = [
+            (letter.stream, letter.position.segment, letter.position.offset, letter.reason.replace("\0", ""), letter.content) for letter in letters
+        ]
         async with self._connected() as connection:
             await connection.executemany(sql.BURY, rows)
 

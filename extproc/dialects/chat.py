@@ -4,6 +4,7 @@ Usage comes in a chunk of its own before `[DONE]` (`include_usage`), or in every
 for the one choice of the chunk. What the client did not ask for is taken out so that the bytes left are the engine's own.
 """
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -13,6 +14,7 @@ from extproc.tokens import Tokens
 
 _DONE = b"data: [DONE]\n\n"
 _NULL = b"null"
+_COLON = re.compile(rb"\s*:\s*")
 
 
 _Index = Annotated[int, msgspec.Meta(ge=0, lt=1024)] | None
@@ -69,6 +71,7 @@ class ChatReader:
             for choice in choices:
                 if _has_output(choice):
                     seen.deltas += 1
+                    seen.done = False  # usage that came early was not the end
                 if (choice.index or 0) >= self._choices:
                     self._choices = (choice.index or 0) + 1
                 if bytes(choice.finish_reason) not in EMPTY:
@@ -122,11 +125,10 @@ def without_member(data: bytes, name: str, value: bytes) -> bytes | None:
     Inside strings quotes are escaped, so `"name"` with both of its quotes and a colon behind can only be a member's name.
     """
     quoted = b'"%b"' % name.encode()
-    end = len(data)
-    while (start := data.rfind(value, 0, end)) >= 0:  # engines write it last
-        before = data[:start].rstrip()
-        if before.endswith(b":") and (before := before[:-1].rstrip()).endswith(quoted):
-            before, behind = before[: -len(quoted)].rstrip(), data[start + len(value) :]
+    start = len(data)
+    while (start := data.rfind(quoted, 0, start)) >= 0:  # engines write it last
+        colon = _COLON.match(data, start + len(quoted))
+        if colon is not None and data.startswith(value, colon.end()):
+            before, behind = data[:start].rstrip(), data[colon.end() + len(value) :]
             return before[:-1] + behind if before.endswith(b",") else before + behind.lstrip().removeprefix(b",").lstrip()
-        end = start + len(value) - 1
     return None

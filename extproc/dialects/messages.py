@@ -21,6 +21,9 @@ class _Event(msgspec.Struct):
     usage: Usage | None = None
 
 
+_MAX_OPEN = 1024
+"""Blocks of a message that are open at once; those above it are not closed where the answer is ended early."""
+
 _event = msgspec.json.Decoder(_Event)
 
 
@@ -48,7 +51,7 @@ class MessagesReader:
                 seen.output = None  # a placeholder, before anything was generated
             case "message_delta" if said.usage is not None:
                 said.usage.into(seen)
-            case "content_block_start":
+            case "content_block_start" if len(self._open) < _MAX_OPEN:
                 self._open.add(said.index or 0)
             case "content_block_stop":
                 self._open.discard(said.index or 0)

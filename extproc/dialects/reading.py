@@ -1,6 +1,6 @@
 """What can be read of an answer's usage while it passes, in one form for all endpoints."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 import msgspec
@@ -29,10 +29,17 @@ class Reading:
     reasoning: int = 0
     deltas: int = 0
     """Pieces of output that passed; engines send one for each token, or for a few."""
+    told: int = field(default=0, compare=False)
+    """Those that the engine's last report of its output has counted."""
     done: bool = False
     """The engine said that it has finished."""
     failed: bool = False
     """The engine reported an error inside the answer."""
+
+    @property
+    def untold(self) -> int:
+        """Pieces of output since the engine last reported any; none of an engine that has reported and finished."""
+        return 0 if self.done and self.output is not None else self.deltas - self.told
 
 
 class StreamReader(Protocol):
@@ -71,11 +78,14 @@ class Usage(msgspec.Struct, gc=False):
 
     def into(self, seen: Reading) -> None:
         """Write what it says into a reading; what it does not say stays."""
-        if (tokens := self.prompt_tokens if self.prompt_tokens is not None else self.input_tokens) is not None:
+        if self.prompt_tokens is not None:
+            seen.input = self.prompt_tokens
+        elif self.input_tokens is not None:
             # Anthropic counts what came from its cache, or went there, beside `input_tokens`; OpenAI inside.
-            seen.input = tokens + (self.cache_read_input_tokens or 0) + (self.cache_creation_input_tokens or 0)
+            seen.input = self.input_tokens + (self.cache_read_input_tokens or 0) + (self.cache_creation_input_tokens or 0)
         if (tokens := self.completion_tokens if self.completion_tokens is not None else self.output_tokens) is not None:
             seen.output = tokens
+            seen.told = seen.deltas if tokens else 0  # 0 in the middle of a stream is a place left empty
         into_prompt = self.prompt_tokens_details or self.input_tokens_details
         if (cached := into_prompt.cached_tokens if into_prompt else self.cache_read_input_tokens) is not None:
             seen.cached_input = cached

@@ -28,7 +28,7 @@ def read_whole(body: bytes) -> Reading | None:
     except UNREADABLE:
         return None
     if usage is not None:
-        _into(usage, seen)
+        usage.into(seen)
     return seen
 
 
@@ -43,13 +43,7 @@ def read_tail(tail: bytes) -> Reading:
     if position >= 0 and colon:
         try:
             value: Any = json.JSONDecoder().raw_decode(rest.decode(errors="replace").lstrip())[0]
-            _into(msgspec.convert(value, Usage), seen)
+            msgspec.convert(value, Usage).into(seen)
         except UNREADABLE:
             pass
     return seen
-
-
-def _into(usage: Usage, seen: Reading) -> None:
-    usage.into(seen)
-    if seen.input is not None and seen.output is None:
-        seen.output = 0  # embeddings have no output

@@ -262,6 +262,8 @@ async def test_what_the_ledger_cannot_keep_goes_to_the_dead_letter_topic_with_th
         "no CloudEvent": Message(b"k", to_json(of_org(7)), ()),
         "the type is": Message(b"k", to_json(of_org(8)), cloudevents.headers("other.v1", SOURCE, "1", ADMITTED_MS)),
         "canonical": Message(b"k", to_json(of_org(9, key_id="none")), headers),
+        "the type is ,": Message(b"k", to_json(of_org(10)), (("ce_type", None),)),  # type: ignore[arg-type]  # what strangers send
+        "nested": Message(b"k", b'{"later":' + b"[" * 10_000, headers),
         "Malformed": Message(b"k", b'{"event_id":', headers),
     }
     sent: Sequence[Message] = [message(of_org(1)), *poison.values(), message(of_org(2))]

@@ -26,7 +26,7 @@ def test_counters_are_read_by_model_over_all_processes_of_an_engine() -> None:
     assert parse(EXPOSED) == {"m": Tokens(1100, 50), "n": Tokens(7, 0)}
 
 
-@pytest.mark.parametrize("text", ["{", 'vllm:prompt_tokens_total{model_name="m"} many'])
+@pytest.mark.parametrize("text", ["{", *(f'vllm:prompt_tokens_total{{model_name="m"}} {number}' for number in ("many", "NaN", "+Inf", "-1", "1e30"))])
 def test_what_is_no_exposition_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 -- of the parser
         parse(text)

@@ -1,6 +1,7 @@
 """What is read out of an engine's answer, endpoint by endpoint."""
 
 import json
+import time
 
 import pytest
 
@@ -77,6 +78,13 @@ def test_only_a_chunk_with_usage_and_no_choices_is_the_extra_one() -> None:
     assert reader.seen.done
 
 
+def test_output_behind_the_usage_chunk_means_that_the_engine_goes_on() -> None:
+    early = {"choices": [], "usage": usage(11, 0)}
+    seen = read(chat(), early, delta("a"), delta("b"))
+    assert (seen.done, seen.untold) == (False, 2)
+    assert read(chat(), early, delta("a"), {"choices": [], "usage": usage(11, 1)}).done
+
+
 def test_the_latest_usage_wins() -> None:
     seen = read(chat(), {**delta("a"), "usage": usage(1, 1)}, {**delta("b"), "usage": usage(1, 2, cached=1)}, {**delta(), "usage": None})
     assert (seen.input, seen.cached_input, seen.output) == (1, 1, 2)
@@ -99,6 +107,7 @@ def test_running_usage_is_that_of_its_choice_and_the_last_chunk_has_the_sum() ->
         (b'{"usage":{"a":1},"choices":[{"index":0}]}', b'{"choices":[{"index":0}]}'),
         (b'{"usage":{"a":1} , "choices":[{"index":0}]}', b'{"choices":[{"index":0}]}'),
         (b'{"choices":[{"index":0}],"usage" : {"a":1},"x":1}', b'{"choices":[{"index":0}],"x":1}'),
+        (b'{"usage":{},"choices":[{"index":0,"delta":{"content":"{}{}"}}]}', b'{"choices":[{"index":0,"delta":{"content":"{}{}"}}]}'),
         (
             b'{"choices":[{"delta":{"content":"\\"usage\\":{\\"a\\":1}"}}],"usage":{"a":1}}',
             b'{"choices":[{"delta":{"content":"\\"usage\\":{\\"a\\":1}"}}]}',
@@ -108,6 +117,13 @@ def test_running_usage_is_that_of_its_choice_and_the_last_chunk_has_the_sum() ->
 def test_running_usage_is_cut_out_and_every_other_byte_stays(before: bytes, after: bytes) -> None:
     assert chat(cuts=True).on_data(before) == after
     assert chat(cuts=False).on_data(before) is None
+
+
+def test_an_answer_full_of_what_looks_like_its_usage_costs_no_more_than_its_length() -> None:
+    before = b'{"usage":{},"choices":[{"text":"' + b"{}" * 400_000 + b'"}]}'
+    began = time.process_time()
+    assert chat(cuts=True).on_data(before) == before.replace(b'"usage":{},', b"")
+    assert time.process_time() - began < 1
 
 
 def test_a_member_that_is_not_there_is_not_cut_out() -> None:
@@ -154,8 +170,14 @@ def test_an_error_in_a_message_is_the_engines() -> None:
             b'{"usage":{"input_tokens":10,"cache_read_input_tokens":5,"cache_creation_input_tokens":2,"output_tokens":4}}',
             Reading(17, 5, 4, done=True),
         ),
-        (b'{"data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}', Reading(8, 0, 0, done=True)),
-        (b'{"usage":{"prompt_tokens":8,"completion_tokens":null}}', Reading(8, 0, 0, done=True)),
+        (b'{"data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}', Reading(8, done=True)),
+        (b'{"usage":{"prompt_tokens":8,"completion_tokens":null}}', Reading(8, done=True)),
+        # A proxy in the engine's place that names the cache twice: it is inside of `prompt_tokens`, as OpenAI counts.
+        (
+            b'{"usage":{"prompt_tokens":17,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":5},"cache_read_input_tokens":5}}',
+            Reading(17, 5, 4, done=True),
+        ),
+        (b'{"usage":{"prompt_tokens":17,"completion_tokens":4,"cache_read_input_tokens":5}}', Reading(17, 5, 4, done=True)),
         (b'{"choices": []}', Reading(done=True)),
         (b"[]", Reading(done=True)),
         (b'{"usage": {"prompt_tokens": 1}', None),

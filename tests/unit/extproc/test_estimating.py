@@ -34,6 +34,38 @@ def test_a_cut_stream_with_running_usage_is_exact() -> None:
     assert tokens(played.event) == (41, 2, UsageSource.REPORTED)
 
 
+@pytest.mark.parametrize(
+    "early",
+    [{"choices": [], "usage": usage(41, 0)}, {**delta("a"), "usage": usage(41, 0)}, {**delta("", role="assistant"), "usage": usage(41, 0)}],
+    ids=["chunk of its own", "with the first output", "with the role"],
+)
+def test_usage_from_before_the_output_is_not_the_output_of_a_cut_stream(early: object) -> None:
+    played = (begun() >> response_headers() >> chunk(sse(early) + sse(delta("a")) * 3)).stop()
+    assert played.event.outcome is Outcome.CLIENT_ABORT
+    assert tokens(played.event) == (41, 4 if early.get("choices") and early["choices"][0]["delta"].get("content") else 3, UsageSource.COUNTED)
+
+
+def test_output_behind_running_usage_is_counted_in_addition() -> None:
+    played = (begun() >> response_headers() >> chunk(sse({**delta("a"), "usage": usage(41, 2)}) + sse(delta("b")))).stop()
+    assert tokens(played.event) == (41, 3, UsageSource.COUNTED)
+
+
+def test_parts_are_never_more_than_the_whole() -> None:
+    played = (
+        begun() >> response_headers() >> chunk(sse(delta("a")) + sse(usage_chunk(prompt=10, completion=2, cached=50, reasoning=9)) + DONE) >> last()
+    )
+    assert (played.event.cached_input_tokens, played.event.reasoning_tokens) == (10, 2)
+
+
+def test_usage_without_output_is_whole_only_where_there_is_no_output() -> None:
+    body = b'{"usage":{"prompt_tokens":8,"total_tokens":20}}'
+    for endpoint, expected in ((Endpoint.EMBEDDINGS, (8, 0, UsageSource.REPORTED)), (Endpoint.CHAT_COMPLETIONS, (8, 31, UsageSource.ESTIMATED))):
+        played = begun(stream=False, endpoint=endpoint)
+        played.now_ms += 1_000
+        played = played >> response_headers(200, JSON, content_length=str(len(body))) >> last(body)
+        assert tokens(played.event) == expected
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_request_whose_answer_never_began_is_its_prompt_and_what_could_be_made_in_the_time(stream: bool) -> None:
     played = begun(stream=stream)

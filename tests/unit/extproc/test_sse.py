@@ -24,13 +24,23 @@ def test_every_line_end_of_the_standard_ends_an_event(end: bytes) -> None:
 
 
 def test_one_line_end_does_not() -> None:
-    assert split(b"data: a\r\ndata: b\r\n") == [(Kind.PART, b"data: a\r\ndata: b\r\n")]
+    assert split(b"data: a\r\ndata: b\r\n") == [(Kind.EVENT, b"data: a\r\ndata: b\r\n")]
 
 
 def test_an_event_that_ends_with_cr_passes_at_once_and_a_late_lf_belongs_to_it() -> None:
     splitter = Splitter(1_000)
     assert splitter.feed(b"data: a\r\n\r") == [(Kind.EVENT, b"data: a\r\n\r")]
     assert splitter.feed(b"\ndata: b\n\n") == [(Kind.TERMINATOR, b"\n"), (Kind.EVENT, b"data: b\n\n")]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_a_last_event_without_its_empty_line_is_read_as_clients_read_it(end: bytes) -> None:
+    body = stripping()
+    assert body.feed(sse(delta("a")) + DONE.rstrip() + end, end=True) is None
+    assert body.is_whole()
+    body = stripping()
+    assert body.feed(sse(delta("a")) + sse(usage_chunk()).rstrip() + end, end=True) == sse(delta("a"))
+    assert body.seen.output == 3
 
 
 def test_the_late_lf_of_a_removed_event_is_removed_too() -> None:
@@ -63,6 +73,7 @@ def test_a_large_event_in_one_piece_is_not_read_either() -> None:
         (b"id: 1\ndata: x\nretry: 3\n\n", b"x"),
         (b'data: {"a":\ndata:  1}\n\n', b'{"a":\n 1}'),
         (b": keep-alive\n\n", b""),
+        (b"\xef\xbb\xbfdata: x\n\n", b"x"),
         (b"\n\n", b""),
     ],
 )

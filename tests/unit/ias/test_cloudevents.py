@@ -18,5 +18,7 @@ def test_a_reader_knows_its_type_among_others() -> None:
     expect_type(headers("t.v1", "/s", "1", 0), "t.v1")
     with pytest.raises(ValueError, match=r"is t\.v1, not t\.v2"):
         expect_type(headers("t.v1", "/s", "1", 0), "t.v2")
+    with pytest.raises(ValueError, match="the type is , not"):
+        expect_type((("ce_type", None),), "t.v1")
     with pytest.raises(ValueError, match="no header ce_type"):
         expect_type((("content-type", b"application/json"),), "t.v1")

@@ -31,6 +31,11 @@ def test_the_first_version_is_readable() -> None:
     assert event.admitted_at_ms == 0x017F22E279B0
 
 
+def test_what_is_nested_without_end_is_refused_like_any_other_nonsense() -> None:
+    with pytest.raises(ValueError, match="nested"):
+        decode(b'{"later":' + b"[" * 100_000)
+
+
 def test_no_field_was_made_required_later() -> None:
     assert {field.name for field in msgspec.structs.fields(RequestRecorded) if field.required} == set(REQUIRED)
 
