@@ -89,9 +89,9 @@ def judge(phases: Sequence[Phase], outcomes: Sequence[Outcome]) -> list[str]:
         for kind in ("whole", "streamed"):
             mine, ratio = p99_ms(there, kind), p99_ms(there, kind) / p99_ms(first, kind)
             median = statistics.median(outcome.seconds * 1000 for outcome in there if outcome.kind == kind)
-            times.append(f"{kind} p50 {median:.1f} ms, p99 {mine:.1f} ms ({ratio:.2f} ×)")
+            times.append(f"{kind} p50 {median:.1f} ms, p99 {mine:.1f} ms ({ratio:.2f} x)")
             if phase.name == "away" and ratio > SLOWER:
-                wrong.append(f"{kind} requests were slower while Kafka was away: p99 {ratio:.2f} × that of before")
+                wrong.append(f"{kind} requests were slower while Kafka was away: p99 {ratio:.2f} times that of before")
         print(f"{phase.name:<8}{len(there):>7} requests, {sum(failures.values())} failed; " + "; ".join(times))
         if failures:
             wrong.append(f"{phase.name}: requests failed: {dict(failures)}")
