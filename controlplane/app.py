@@ -63,7 +63,7 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 key_rules=key_rules,
                 prober=prober,
                 counters=counters,
-                publisher=Publisher(reconciler, key_rules, settings.gateway_url),
+                publisher=Publisher(reconciler, key_rules, settings.gateway_url, settings.metering),
             )
             yield api.build(runtime)
     finally:

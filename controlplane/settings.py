@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from controlplane.gateway.bootstrap import Metering
 from ias.settings import Settings
 
 _MIN_SECRET_BYTES = 32
@@ -112,6 +113,9 @@ class ApiSettings(DatabaseSettings, CountersSettings):
 
     gateway_url: str = Field("http://127.0.0.1:8080", pattern=r"^https?://[^/?#\s]+$")
     """Where clients reach the gateway, without a path: what the API tells people as the endpoint of a model."""
+
+    metering: Metering = "inline"
+    """The gateway's profile, as extauth has it. For `shadow` no publication may need what only `inline` can do: other admission modes, renamed models."""
 
     probe_interval: float = Field(10.0, ge=0.1, le=3600)
     """Seconds between two probes of every backend."""
