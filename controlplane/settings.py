@@ -115,7 +115,7 @@ class ApiSettings(DatabaseSettings, CountersSettings):
     """Where clients reach the gateway, without a path: what the API tells people as the endpoint of a model."""
 
     metering: Metering = "inline"
-    """The gateway's profile, as extauth has it. For `shadow` no publication may need what only `inline` can do: other admission modes, renamed models."""
+    """The gateway's profile, as extauth has it. Publishing refuses for `shadow` what only `inline` can do: other admission modes, renamed models."""
 
     probe_interval: float = Field(10.0, ge=0.1, le=3600)
     """Seconds between two probes of every backend."""
