@@ -37,6 +37,8 @@ async def let_control_plane_work(engine: AsyncEngine, password: str) -> None:
             f"REVOKE ALL ON SEQUENCE audit_log_order FROM {CONTROL_PLANE}",
             f"GRANT SELECT, INSERT ON {append_only} TO {CONTROL_PLANE}",
             f"GRANT SELECT ON alembic_version TO {CONTROL_PLANE}",
+            # The worker brings batches through a table of its connection. Everybody may make such, unless the database was closed to that.
+            f"DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO {CONTROL_PLANE}', current_database()); END $$",
         ):
             await connection.exec_driver_sql(statement)
 

@@ -300,6 +300,7 @@ def _rollup(name: str) -> Table:
         _bigint("output_tokens"),
         _bigint("reasoning_tokens"),
         Column("durations", ARRAY(BigInteger), nullable=False),
+        Column("first_tokens", ARRAY(BigInteger), nullable=False),
     )
 
 

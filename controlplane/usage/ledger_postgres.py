@@ -151,7 +151,9 @@ def _row(event: RequestRecorded) -> tuple[object, ...]:
 
 
 def _columns(rollup: dict[Group, Sums]) -> list[list[object]]:
-    rows = [(group.period_start, *_dimensions(group), *sums[:-1], _array(sums.durations)) for group, sums in rollup.items()]
+    rows = [
+        (group.period_start, *_dimensions(group), *sums[:-2], _array(sums.durations), _array(sums.first_tokens)) for group, sums in rollup.items()
+    ]
     return [list(column) for column in zip(*rows, strict=True)]
 
 

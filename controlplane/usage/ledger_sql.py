@@ -62,7 +62,8 @@ RETURNING lost.*
 def event_of(row: asyncpg.Record, by: RequestRecorded) -> RequestRecorded:
     """Return the lost event that a row held before `by`, an event of the same id, replaced it: what rollups need of it."""
     texts = {name: str(row[name]) for name in ("org_id", "user_id", "key_id", "publication_id", "model")}
-    counts = {name: row[name] for name in ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "duration_ms")}
+    times = ("duration_ms", "time_to_first_token_ms")
+    counts = {name: row[name] for name in ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", *times)}
     assert instant(by.admitted_at_ms) == row["admitted_at"]
     return msgspec.structs.replace(by, **texts, **counts, endpoint=row["endpoint"], outcome=Outcome.LOST)
 
@@ -97,16 +98,18 @@ _DIMENSIONS = {
     "outcome": "text",
 }
 _SUMS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
+_HISTOGRAMS = ("durations", "first_tokens")
 
 
 def add_to(rollup: str) -> str:
     """The statement that adds sums to the rows of one of the two rollups."""
-    names = ", ".join((*_DIMENSIONS, *_SUMS, "durations"))
-    kinds = (*_DIMENSIONS.values(), *("bigint" for _ in _SUMS), "text")
+    names = ", ".join((*_DIMENSIONS, *_SUMS, *_HISTOGRAMS))
+    kinds = (*_DIMENSIONS.values(), *("bigint" for _ in _SUMS), *("text" for _ in _HISTOGRAMS))
     arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, 1))
-    values = ", ".join((*_DIMENSIONS, *_SUMS, "durations::bigint[]"))
-    sums = ", ".join(f"{name} = kept.{name} + excluded.{name}" for name in _SUMS)
+    values = ", ".join((*_DIMENSIONS, *_SUMS, *(f"{name}::bigint[]" for name in _HISTOGRAMS)))
+    sums = [f"{name} = kept.{name} + excluded.{name}" for name in _SUMS]
+    sums += [f"{name} = histogram_add(kept.{name}, excluded.{name})" for name in _HISTOGRAMS]
     return f"""
 INSERT INTO {rollup} AS kept ({names}) SELECT {values} FROM unnest({arrays}) AS change ({names})
-ON CONFLICT ({", ".join(_DIMENSIONS)}) DO UPDATE SET {sums}, durations = histogram_add(kept.durations, excluded.durations)
+ON CONFLICT ({", ".join(_DIMENSIONS)}) DO UPDATE SET {", ".join(sums)}
 """  # noqa: S608

@@ -11,6 +11,9 @@ from ias.usage_event import RequestRecorded
 DURATION_BOUNDS_MS = (100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000)
 """Upper bounds (inclusive) of the histogram of durations; one more bucket is for all that took longer."""
 
+FIRST_TOKEN_BOUNDS_MS = (20, 40, 60, 80, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000)
+"""The same for the time to the first token of streams that had one (from 20 ms on, OpenTelemetry's bounds for it)."""
+
 QUARTER_HOUR_MS = 15 * 60 * 1_000
 DAY_MS = 24 * 60 * 60 * 1_000
 
@@ -42,10 +45,12 @@ class Sums(NamedTuple):
     output_tokens: int
     reasoning_tokens: int
     durations: tuple[int, ...]
+    first_tokens: tuple[int, ...]
 
 
 _COUNTS = 5
-_WIDTH = _COUNTS + len(DURATION_BOUNDS_MS) + 1
+_FIRST_TOKENS = _COUNTS + len(DURATION_BOUNDS_MS) + 1
+_WIDTH = _FIRST_TOKENS + len(FIRST_TOKEN_BOUNDS_MS) + 1
 
 
 def quarter_hours(added: Iterable[RequestRecorded], removed: Iterable[RequestRecorded] = ()) -> dict[Group, Sums]:
@@ -72,6 +77,8 @@ def quarter_hours(added: Iterable[RequestRecorded], removed: Iterable[RequestRec
             total[3] += sign * event.output_tokens
             total[4] += sign * event.reasoning_tokens
             total[_COUNTS + bisect_left(DURATION_BOUNDS_MS, event.duration_ms)] += sign
+            if (first := event.time_to_first_token_ms) is not None:
+                total[_FIRST_TOKENS + bisect_left(FIRST_TOKEN_BOUNDS_MS, first)] += sign
     return _sorted(totals)
 
 
@@ -86,12 +93,21 @@ def days(quarters: dict[Group, Sums]) -> dict[Group, Sums]:
 
 
 def _numbers(sums: Sums) -> list[int]:
-    return [sums.requests, sums.input_tokens, sums.cached_input_tokens, sums.output_tokens, sums.reasoning_tokens, *sums.durations]
+    return [
+        sums.requests,
+        sums.input_tokens,
+        sums.cached_input_tokens,
+        sums.output_tokens,
+        sums.reasoning_tokens,
+        *sums.durations,
+        *sums.first_tokens,
+    ]
 
 
 def _sorted(totals: dict[Group, list[int]]) -> dict[Group, Sums]:
     found: dict[Group, Sums] = {}
     for group in sorted(totals):
-        requests, inputs, cached, outputs, reasoning, *durations = totals[group]
-        found[group] = Sums(requests, inputs, cached, outputs, reasoning, tuple(durations))
+        numbers = totals[group]
+        requests, inputs, cached, outputs, reasoning = numbers[:_COUNTS]
+        found[group] = Sums(requests, inputs, cached, outputs, reasoning, tuple(numbers[_COUNTS:_FIRST_TOKENS]), tuple(numbers[_FIRST_TOKENS:]))
     return found

@@ -13,7 +13,7 @@ from tests.support.usage_events import event, some_id
 MIDNIGHT_MS = 1_790_000_000_000 // DAY_MS * DAY_MS
 
 events = st.builds(
-    lambda number, ms, org, outcome, tokens, duration: event(
+    lambda number, ms, org, outcome, tokens, duration, first: event(
         number,
         outcome,
         event_id=str(uuid7(MIDNIGHT_MS + ms, number)),
@@ -21,6 +21,7 @@ events = st.builds(
         input_tokens=tokens,
         output_tokens=1,
         duration_ms=duration,
+        time_to_first_token_ms=first,
     ),
     st.integers(0, 1 << 30),
     st.integers(0, 3 * DAY_MS),
@@ -28,6 +29,7 @@ events = st.builds(
     st.sampled_from(list(Outcome)),
     st.integers(0, 1000),
     st.integers(0, 1_000_000),
+    st.none() | st.integers(0, 20_000),
 )
 
 
@@ -49,6 +51,7 @@ def test_sums_are_those_of_the_events(added: list[RequestRecorded]) -> None:
             for name, value in (("requests", sums.requests), ("input", sums.input_tokens), ("output", sums.output_tokens)):
                 found[group.period_ms, group.org_id, group.outcome, name] += value
             assert sum(sums.durations) == sums.requests
+            assert 0 <= sum(sums.first_tokens) <= sums.requests
         assert found == by_period(added, width)
 
 
@@ -56,8 +59,10 @@ def test_sums_are_those_of_the_events(added: list[RequestRecorded]) -> None:
 def test_what_is_taken_back_leaves_nothing(kept: list[RequestRecorded], replaced: list[RequestRecorded]) -> None:
     with_both, only_kept = quarter_hours([*kept, *replaced], replaced), quarter_hours(kept)
     assert {group: sums for group, sums in with_both.items() if any(sums.durations)} == only_kept
+    assert not any(any(sums.first_tokens) for sums in with_both.values() if not any(sums.durations))
 
 
 def test_a_duration_on_a_bound_belongs_to_the_bucket_below() -> None:
     (sums,) = quarter_hours([event(number, duration_ms=ms) for number, ms in enumerate((0, 100, 101, 600_000, 600_001))]).values()
+    assert not any(sums.first_tokens)
     assert sums.durations == (2, 1, *[0] * (len(DURATION_BOUNDS_MS) - 3), 1, 1)
