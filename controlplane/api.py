@@ -25,9 +25,10 @@ from controlplane.publishing.router import router as publishing
 from controlplane.routes import operations
 from controlplane.runtime import Runtime, RuntimeNow
 from controlplane.security_events.router import router as security_events
+from controlplane.sign_in.router import router as sign_in
 from controlplane.usage.router import router as usage
 
-ROUTERS: tuple[APIRouter, ...] = (accounts, orgs, keys, limits, budgets, audit, backends, publishing, usage, security_events)
+ROUTERS: tuple[APIRouter, ...] = (sign_in, accounts, orgs, keys, limits, budgets, audit, backends, publishing, usage, security_events)
 """Every domain's router; each is mounted below `/api`."""
 
 _READY_TIMEOUT_S = 2
@@ -60,7 +61,7 @@ def build(runtime: Runtime) -> FastAPI:
     app.add_exception_handler(DBAPIError, errors.on_database_error)
     app.add_exception_handler(PoolTimeout, errors.on_no_database)
     app.add_exception_handler(OSError, errors.on_no_database)
-    app.add_middleware(Edge, engine=runtime.engine)
+    app.add_middleware(Edge, engine=runtime.engine, trusted_proxies=runtime.trusted_proxies)
     return app
 
 

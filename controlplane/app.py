@@ -14,9 +14,7 @@ from fastapi import FastAPI
 
 from controlplane import api, database
 from controlplane.accounts.passwords import Passwords
-from controlplane.accounts.rules import Throttle
 from controlplane.accounts.service import bootstrap_admin as make_first_admin
-from controlplane.accounts.tokens import Tokens
 from controlplane.audit.rules import Attempt
 from controlplane.audit.sealing import report, verify
 from controlplane.backends.prober_http import HttpProber
@@ -35,6 +33,10 @@ from controlplane.reconciliation.rules import table as engines_table
 from controlplane.reconciliation.service import EngineReconciler
 from controlplane.runtime import Runtime
 from controlplane.settings import ApiSettings, DatabaseSettings, MigrateSettings, ReconcileSettings, VerifyAuditSettings
+from controlplane.sign_in.cookies import SessionCookie
+from controlplane.sign_in.service import Sessions
+from controlplane.sign_in.tokens import Tokens
+from controlplane.sign_in.upkeep import clean_forever
 from controlplane.unit_of_work import unit_of_work
 from ias import logs, telemetry
 
@@ -57,19 +59,28 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
         async with open_counters(settings.valkey_url.get_secret_value()) as counters:
             runtime = Runtime(
                 engine=engine,
-                tokens=Tokens(settings.token_secret.get_secret_value(), timedelta(seconds=settings.token_lifetime_s)),
+                sessions=_sessions(settings),
                 passwords=passwords,
-                throttle=Throttle(),
+                trusted_proxies=settings.trusted_proxies,
                 key_rules=key_rules,
                 prober=prober,
                 counters=counters,
-                publisher=Publisher(reconciler, key_rules, settings.gateway_url, settings.metering),
+                publisher=Publisher(reconciler, key_rules, settings.gateway_url),
             )
             yield api.build(runtime)
     finally:
         passwords.close()
         await prober.close()
         await engine.dispose()
+
+
+def _sessions(settings: ApiSettings) -> Sessions:
+    return Sessions(
+        tokens=Tokens(settings.token_secret.get_secret_value(), timedelta(seconds=settings.token_lifetime_s)),
+        cookie=SessionCookie(secure=settings.public_url.startswith("https://")),
+        lifetime=timedelta(seconds=settings.session_lifetime_s),
+        idle=timedelta(seconds=settings.session_idle_s),
+    )
 
 
 def _gateway(settings: ApiSettings) -> Gateway:
@@ -82,7 +93,10 @@ def _gateway(settings: ApiSettings) -> Gateway:
 async def background(app: FastAPI, settings: ApiSettings) -> AsyncIterator[None]:
     """Keep the gateway at the desired state and the health of backends current, until the block ends."""
     runtime: Runtime = app.state.runtime
-    tasks = [asyncio.create_task(probe_forever(runtime.engine, runtime.prober, settings.probe_interval))]
+    tasks = [
+        asyncio.create_task(probe_forever(runtime.engine, runtime.prober, settings.probe_interval)),
+        asyncio.create_task(clean_forever(runtime.engine)),
+    ]
     if settings.gateway_dir is not None:
         tasks.append(asyncio.create_task(runtime.publisher.reconciler.run()))
     try:

@@ -1,22 +1,27 @@
-"""Who asks: the session token of a request becomes a Principal, read anew for each request, so that a deleted user is out at once."""
+"""Who asks: the access token or the cookie of a request becomes a Principal, read anew each time, so that a deleted user is out at once."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from controlplane import errors
-from controlplane.accounts.repository import AccountRepository
-from controlplane.repository import EVERYTHING
+from controlplane.errors import Problem
 from controlplane.runtime import RuntimeNow
+from controlplane.sign_in.cookies import CSRF_HEADER, SECURE_NAME
 from controlplane.unit_of_work import UnitOfWork, unit_of_work
 from ias.roles import Role
 
 _bearer = HTTPBearer(auto_error=False, description="The token of POST /api/login.")
+_cookie = APIKeyCookie(
+    name=SECURE_NAME,
+    auto_error=False,
+    description="The cookie of POST /api/login with `session: cookie` (without TLS: ias_session); writes need the header X-CSRF-Token too.",
+)
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,8 @@ class Principal:
     org_id: UUID | None
     role: Role
     username: str
+    session_id: UUID
+    by_cookie: bool = False
 
 
 async def open_unit_of_work(request: Request, runtime: RuntimeNow) -> AsyncIterator[UnitOfWork]:
@@ -44,15 +51,23 @@ UnitOfWorkNow = Annotated[UnitOfWork, Depends(open_unit_of_work, scope="function
 
 
 async def authenticate(
-    uow: UnitOfWorkNow, runtime: RuntimeNow, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    request: Request,
+    uow: UnitOfWorkNow,
+    runtime: RuntimeNow,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    _: Annotated[str | None, Depends(_cookie)],
 ) -> Principal:
-    """Return the signed-in person; raise Problem 401 for everybody else."""
-    claims = runtime.tokens.read(bearer.credentials, datetime.now(UTC)) if bearer else None
-    user = await AccountRepository(uow, EVERYTHING).active_user(claims.user_id) if claims else None
-    if claims is None or user is None or user.token_generation != claims.generation:
+    """Return the signed-in person; raise Problem 401 for everybody else, 403 for a write by cookie that another site may have caused."""
+    by_cookie = "authorization" not in request.headers
+    token = bearer.credentials if bearer else None
+    session = await runtime.sessions.find(uow, token, runtime.sessions.cookie.read(request) if by_cookie else None)
+    if session is None:
         raise errors.unauthenticated()
-    uow.acts_for(user.id, user.org_id)
-    return Principal(user.id, user.org_id, Role(user.role), user.username)
+    uow.acts_for(session.id, session.org_id)
+    if by_cookie and request.method not in _SAFE and not runtime.sessions.is_csrf_token(request.headers.get(CSRF_HEADER, ""), session.session_id):
+        raise Problem(403, "csrf_token_invalid", "A write by cookie needs the header X-CSRF-Token: GET /api/session has its value.")
+    request.state.session = session
+    return Principal(session.id, session.org_id, Role(session.role), session.username, session.session_id, by_cookie)
 
 
 CurrentPrincipal = Annotated[Principal, Depends(authenticate)]

@@ -5,6 +5,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from controlplane import errors
 from controlplane.audit.rules import Attempt, outcome_of
+from controlplane.client_address import Network, client_address
 from controlplane.errors import Problem
 from controlplane.unit_of_work import record_failure
 from ias import logs
@@ -32,9 +34,10 @@ _ANSWER_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosni
 class Edge:
     """ASGI middleware. The body of a write is read before anything else, so that limits hold for every route."""
 
-    def __init__(self, app: ASGIApp, engine: AsyncEngine) -> None:
+    def __init__(self, app: ASGIApp, engine: AsyncEngine, trusted_proxies: Sequence[Network]) -> None:
         self._app = app
         self._engine = engine
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,7 +45,9 @@ class Edge:
             return
         headers = Headers(scope=scope)
         given = headers.get(REQUEST_ID, "")
-        exchange = _Exchange(scope, send, self._engine, given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()))
+        client = scope.get("client")
+        address = client_address(client[0] if client else "", ",".join(headers.getlist("x-forwarded-for")), self._trusted_proxies)
+        exchange = _Exchange(scope, send, self._engine, given if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4()), address)
         with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
             try:
                 if scope["method"] in _WRITES:
@@ -64,13 +69,11 @@ class Edge:
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, scope: Scope, send: Send, engine: AsyncEngine, request_id: str) -> None:
+    def __init__(self, scope: Scope, send: Send, engine: AsyncEngine, request_id: str, address: str) -> None:
         self._scope, self._send, self._engine = scope, send, engine
         self._began = time.monotonic()
         self.request_id = request_id
         self.status: int | None = None
-        client = scope.get("client")
-        address = client[0] if client else ""
         self.attempt = Attempt(f"{scope['method']} {scope['path']}", request_id=request_id, client_address=address)
         writes = scope["method"] in _WRITES
         scope["state"] = {**scope.get("state", {}), "client_address": address, "attempt": self.attempt if writes else None}

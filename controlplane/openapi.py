@@ -70,6 +70,8 @@ def _codes_by_form(operation: Operation, parameters: set[str]) -> Iterator[str]:
         yield "malformed_json"
     if not operation.is_public:
         yield "invalid_token"
+        if operation.writes:
+            yield "csrf_token_invalid"
     if isinstance(operation.rule, Requires):
         yield "forbidden"
     if "{" in operation.path:

@@ -27,6 +27,7 @@ class Entry:
 
 _MODEL = ("model.publish", "model.update")
 _BY_FORM = (
+    Entry("csrf_token_invalid", (403,), "A write by cookie needs the header X-CSRF-Token. GET /api/session has its value."),
     Entry("forbidden", (403,), "Your role does not allow this. The role matrix says who may."),
     Entry("internal_error", (500,), "A fault of the service. Report the x-request-id of the answer; the log has the rest under it."),
     Entry("invalid_cursor", (400,), "The cursor is not one that this list gave out. Start again without it."),
@@ -55,8 +56,6 @@ _BY_DOMAIN = (
     Entry("MODEL_NOT_FOUND", (404, 409), "No registered backend serves the model.", _MODEL),
     Entry("MODEL_NOT_READY", (409,), "The backend is not healthy. `detail` has the reason of its last probe.", _MODEL),
     Entry("NOT_PUBLISHED", (404,), "No model of that name is published.", ("model.get", "model.update", "model.unpublish")),
-    Entry("SHADOW_ADMISSION_MODE", (422,), "The gateway only watches, where admission is lenient. Set `admissionMode` to lenient.", _MODEL),
-    Entry("SHADOW_RENAMED_MODEL", (422,), "The gateway only watches and cannot rename a model. Publish it under the engine's name.", _MODEL),
     Entry("TENANT_CHANGE", (422,), "A publication does not change its owner. Unpublish it, then publish it anew.", ("model.update",)),
     Entry("UNSUPPORTED_MODEL_TYPE", (422,), "The backend is of another type.", _MODEL),
     Entry("backend_exists", (409,), "The name is taken. Choose another one.", ("backend.create",)),
@@ -75,11 +74,13 @@ _BY_DOMAIN = (
     Entry("other_keys_match", (409,), "The filter means other keys than the dry run has shown. Make another dry run.", ("key.bulk_revoke",)),
     Entry("problem_not_found", (404,), "The API has no such error code.", ("problem.get",)),
     Entry("service_account_not_found", (404,), "Your org has no such service account.", ("key.create",)),
+    Entry("session_is_a_cookie", (409,), "A cookie needs no renewal: it goes on while it is used.", ("session.renew",)),
     Entry("slug_taken", (409,), "There is an org with that slug. Choose another one.", ("org.create",)),
-    Entry("too_many_attempts", (429,), "Too many wrong passwords. Wait for `retry-after` seconds.", ("session.create*",)),
+    Entry("too_many_attempts", (429,), "Too many wrong passwords. Wait for `retry-after` seconds.", ("session.create*", "password.change")),
     Entry("too_many_credentials", (409,), "Old secrets of the key still work. Wait until one ends, or rotate without overlap.", ("key.rotate",)),
     Entry("too_many_keys", (409,), "You have as many keys as you may. Revoke one first.", ("key.create",)),
     Entry("username_taken", (409,), "Names are unique in the whole service. Choose another one.", ("user.create",)),
+    Entry("wrong_password", (403,), "The current password is wrong. Nothing was changed.", ("password.change",)),
 )
 CATALOGUE = {entry.code: entry for entry in (*_BY_FORM, *_BY_DOMAIN)}
 

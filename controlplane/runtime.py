@@ -7,14 +7,14 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.accounts.passwords import Passwords
-from controlplane.accounts.rules import Throttle
-from controlplane.accounts.tokens import Tokens
 from controlplane.backends.ports import Prober
 from controlplane.budgets.ports import BudgetCounters
+from controlplane.client_address import Network
 from controlplane.keys.rules import KeyRules
 
 if TYPE_CHECKING:  # it builds on authorization, which builds on this module
     from controlplane.publishing.service import Publisher
+    from controlplane.sign_in.service import Sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +22,9 @@ class Runtime:
     """Adapters and their settings."""
 
     engine: AsyncEngine
-    tokens: Tokens
+    sessions: "Sessions"
     passwords: Passwords
-    throttle: Throttle
+    trusted_proxies: tuple[Network, ...]
     key_rules: KeyRules
     prober: Prober
     counters: BudgetCounters

@@ -69,6 +69,8 @@ orgs = Table(
     _limits_version(),
     _text("admission_mode", nullable=True),
     Column("outage_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("version", BigInteger, nullable=False, server_default="1"),
+    _time("purge_at"),
     _created_at(),
     _updated_at(),
 )

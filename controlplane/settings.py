@@ -7,10 +7,11 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
-from controlplane.gateway.bootstrap import Metering
+from controlplane.client_address import Network
 from ias.settings import Settings
 
 _MIN_SECRET_BYTES = 32
+Networks = Annotated[tuple[Network, ...], NoDecode]
 
 
 class DatabaseSettings(Settings):
@@ -93,8 +94,20 @@ class ApiSettings(DatabaseSettings, CountersSettings):
     token_secret: SecretStr
     """Secret that signs session tokens, at least 32 bytes."""
 
-    token_lifetime_s: int = Field(default=8 * 3600, ge=60, le=30 * 24 * 3600)
-    """Seconds that a sign-in lasts."""
+    public_url: str = Field("http://127.0.0.1:8085", pattern=r"^https?://[^/?#\s]+$")
+    """Where people reach the portal and this API, without a path: the beginning of every link in a mail. With `https` cookies are `Secure`."""
+
+    trusted_proxies: Networks = ()
+    """Networks of proxies before this API whose `X-Forwarded-For` is believed, comma separated (`10.0.0.0/8`); empty: it is ignored."""
+
+    token_lifetime_s: int = Field(default=3600, ge=60, le=30 * 24 * 3600)
+    """Seconds that an access token lasts; until the end of its session it can be renewed."""
+
+    session_lifetime_s: int = Field(default=12 * 3600, ge=60, le=30 * 24 * 3600)
+    """Seconds after a sign-in at which its session ends, however busy it is."""
+
+    session_idle_s: int = Field(default=1800, ge=120, le=30 * 24 * 3600)
+    """Seconds without a request after which the session of a browser ends."""
 
     key_env: str = Field(default="live", pattern="^[a-z]{1,8}$")
     """The environment part of new API keys (`ias_<env>_…`)."""
@@ -114,9 +127,6 @@ class ApiSettings(DatabaseSettings, CountersSettings):
     gateway_url: str = Field("http://127.0.0.1:8080", pattern=r"^https?://[^/?#\s]+$")
     """Where clients reach the gateway, without a path: what the API tells people as the endpoint of a model."""
 
-    metering: Metering = "inline"
-    """The gateway's profile, as extauth has it. Publishing refuses for `shadow` what only `inline` can do: other admission modes, renamed models."""
-
     probe_interval: float = Field(10.0, ge=0.1, le=3600)
     """Seconds between two probes of every backend."""
 
@@ -127,6 +137,11 @@ class ApiSettings(DatabaseSettings, CountersSettings):
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError("must be host:port")
         return value
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("peppers")
     @classmethod

@@ -32,7 +32,8 @@ _USAGE_IS_OPTIONAL = frozenset({Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS}
 """Streams of the other endpoints always end with their usage."""
 
 
-class Incoming(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Incoming:
     """One request as Envoy tells it. `target` is path and query; header names are lower-case."""
 
     method: str
@@ -61,7 +62,8 @@ class Policy:
     """extproc only watches: nothing can be written into a request and no answer ended, so that only the lenient mode is possible."""
 
 
-class Passage(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Passage:
     """The request may pass if its limits let it: the context to sign then, still without what admission decides."""
 
     context: RequestContext

@@ -9,9 +9,8 @@ Without a token limit nothing is held back and no byte of the request is changed
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
-
-import msgspec
 
 from extauth.estimate import Estimate
 from ias.context import AdmissionMode
@@ -26,7 +25,8 @@ _MOST: Final = MAX_TOKENS - 1
 """The store takes no more, and no limit of anybody is as large."""
 
 
-class Plan(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """What to ask the store for; `grant` says what its answer means."""
 
     mode: AdmissionMode
@@ -48,7 +48,8 @@ class Plan(msgspec.Struct, frozen=True):
         return Grant(held, prompt, (held - prompt) // self.choices if self.output_cap else 0, 0)
 
 
-class Grant(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Grant:
     """Fields of the signed context (`ias.context.RequestContext`)."""
 
     held_tokens: int

@@ -1,6 +1,7 @@
 """Step 4, the request: a pure function of the body. What two parsers could read differently is refused, not interpreted."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -63,7 +64,8 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _OWN_TOOLS: Final = frozenset({None, "function", "custom"})
 
 
-class ParsedRequest(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
     """What decisions need to know about a body."""
 
     model: str
@@ -89,7 +91,7 @@ def parse_request(body: bytes, endpoint: Endpoint) -> ParsedRequest:
         raise _unsupported(str(min(refused)))  # a `_Name` cannot be encoded into the answer
     _refuse_state_and_tools_of_the_engine(members, endpoint)
     prompts = _prompts(members, endpoint)
-    media = [found for name in ("messages", "input") if name in members and (found := find_media(name, members[name], body)).kinds]
+    media = [found for name in ("messages", "input") if name in members and (found := find_media(name, bytes(members[name]))).kinds]
     return ParsedRequest(
         model=_model(members),
         stream=(_value(members, "stream") or False) and endpoint is not Endpoint.EMBEDDINGS,

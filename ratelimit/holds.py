@@ -1,11 +1,12 @@
 """How many tokens to hold for a request: the rule of `TokenHold`, for the memory store and as arguments of the script."""
 
-import msgspec
+from dataclasses import dataclass
 
 from ratelimit.ports import TokenHold
 
 
-class Offer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Offer:
     """A TokenHold in the numbers that decide: `full` is given from `full_from` free tokens on, nothing below `least`."""
 
     full: int

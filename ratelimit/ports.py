@@ -11,11 +11,9 @@ store is emptied: a missing counter starts anew with `since` = now and asks for 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
-
-import msgspec
 
 MAX_LEVEL = 1 << 53
 """`capacity * period_ms` stays below: up to here the numbers of a Lua script are exact integers."""
@@ -47,7 +45,8 @@ class Period(StrEnum):
     MONTH = "month"
 
 
-class Limit(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Limit:
     """One rule of one bucket.
 
     With `refill` a token bucket: refills `refill` in `period_ms`, holds at most `capacity`; capacity 0 lets nothing pass. With
@@ -76,7 +75,8 @@ class Limit(msgspec.Struct, frozen=True):
             raise ValueError(f"not a limit: {self}")
 
 
-class TokenHold(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TokenHold:
     """How many tokens to hold, in order of preference.
 
     With `free` = what is left in the tightest token limit of the request:
@@ -97,7 +97,8 @@ class TokenHold(msgspec.Struct, frozen=True):
             raise ValueError(f"not a hold: {self}")
 
 
-class Admission(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Admission:
     """One request that wants to pass: takes from every limit, or from none. Its buckets are distinct."""
 
     org_id: str
@@ -108,14 +109,15 @@ class Admission(msgspec.Struct, frozen=True):
     """Opaque to the store; the reaper gets it back when the reservation is swept."""
     cost: int = 1
     """Requests to charge, at least 1."""
-    tokens: TokenHold = TokenHold(0)
+    tokens: TokenHold = field(default_factory=lambda: TokenHold(0))
     user_id: str = ""
     key_id: str = ""
     publication_id: str = ""
     """Whose learned values the decision brings; empty: none."""
 
 
-class Learned(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Learned:
     """What requests of one org to one publication were like lately: about the last thousand count."""
 
     tokens_per_kilobyte: int
@@ -136,7 +138,8 @@ class Sample:
     output_tokens: int
 
 
-class LimitState(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class LimitState:
     """A limit after the decision."""
 
     limit: Limit
@@ -168,7 +171,8 @@ class Unseeded:
     since_ms: int
 
 
-class Decision(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Decision:
     """The store's answer. `reservation_id` is set exactly when the request was admitted."""
 
     reservation_id: str | None

@@ -23,8 +23,6 @@ from standalone.valkey import Valkey
 SIMULATOR = "sim"
 SIMULATOR_MODELS = ("sim-chat", "sim-small", "sim-embed")
 _DRAIN_S = 10
-_KEEPS_ITS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
-"""Bodies of a megabyte come and go. glibc would give their pages back and ask for them anew: a third of the CPU time of such a request."""
 """How long running requests may go on after a stop was asked for."""
 
 
@@ -124,7 +122,6 @@ class Stack:
             "IAS_TOKEN_SECRET_FILE": str(self.home.secret_file("token_secret", random_secret)),
             "IAS_GATEWAY_DIR": str(self.gateway_directory),
             "IAS_GATEWAY_URL": self.ports.gateway.url,
-            "IAS_METERING": self.metering,
             "IAS_ENVOY_ADMIN": self.ports.envoy_admin.url,
             "IAS_ENVOY_LOG": str(self._log("envoy")),
             "IAS_METRICS_ADDRESS": str(self.ports.api_metrics),
@@ -156,7 +153,6 @@ class Stack:
             "IAS_PEPPERS_FILE": str(self._peppers),
             "IAS_METRICS_ADDRESS": str(self.ports.extauth_metrics),
             "IAS_METERING": self.metering,
-            **_KEEPS_ITS_MEMORY,
         }
         program = self._python("extauth", "extauth", environment=environment)
         return Service("extauth", program, readiness.accepts(self.extauth_address), after=("setup", "valkey"))
@@ -170,7 +166,6 @@ class Stack:
             "IAS_SPOOL_DIR": str(self.spool),
             "IAS_DRAIN_S": "5",  # Envoy has drained and stopped before
             "IAS_METRICS_ADDRESS": str(self.ports.extproc_metrics),
-            **_KEEPS_ITS_MEMORY,
         }
         program = self._python("extproc", "extproc", environment=environment)
         return Service("extproc", program, readiness.accepts(self.extproc_address), after=("valkey",))

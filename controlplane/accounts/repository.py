@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, insert, or_, select
+from sqlalchemy import Row, Select, and_, func, insert, or_, select
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from controlplane.errors import Problem
@@ -11,17 +11,24 @@ from controlplane.repository import Repository, refusing
 from controlplane.schema import orgs, users
 from ias.roles import Role
 
+ACTIVE = and_(users.c.status == "active", or_(users.c.org_id.is_(None), orgs.c.status == "active"))
+"""A user who may act now, with an org that may; for a query of users with their orgs."""
+
 
 class AccountRepository(Repository):
     """Users and service identities."""
 
-    async def active_user(self, user_id: UUID) -> Row[Any] | None:
-        """A user who may act now, with an org that may."""
-        return await self._one(self._active().where(users.c.id == user_id))
+    async def active_person_called(self, name: str) -> Row[Any] | None:
+        """A person who may act now, by user name or else by an e-mail address that no other active account has; in any case."""
+        people = self.visible(users).join(orgs, orgs.c.id == users.c.org_id, isouter=True).where(ACTIVE, users.c.role != Role.SERVICE)
+        plain = name.lower()
+        rows = (await self.uow.execute(people.where(or_(func.lower(users.c.username) == plain, func.lower(users.c.email) == plain)).limit(3))).all()
+        named = [row for row in rows if row.username.lower() == plain]
+        return named[0] if named else rows[0] if len(rows) == 1 else None
 
-    async def active_user_named(self, username: str) -> Row[Any] | None:
-        """The same by name, in any case; services never sign in."""
-        return await self._one(self._active().where(func.lower(users.c.username) == username.lower(), users.c.role != Role.SERVICE))
+    async def get(self, user_id: UUID) -> Row[Any]:
+        """One user who is known to exist."""
+        return (await self.uow.execute(self.visible(users).where(users.c.id == user_id))).one()
 
     async def add(self, user_id: UUID, org_id: UUID | None, username: str, role: Role, password_hash: str, email: str | None = None) -> Row[Any]:
         """Insert a user; raise Problem 409 when the name is taken."""
@@ -34,7 +41,7 @@ class AccountRepository(Repository):
         """Return the id of the org's service identity, and whether it was made just now."""
         values = {"id": fresh_id, "org_id": org_id, "username": username, "role": Role.SERVICE}
         await self.uow.execute(insert_or(users).values(values).on_conflict_do_nothing())
-        living = self.visible(users, users.c.id).where(users.c.org_id == org_id, users.c.role == Role.SERVICE, users.c.status != "deleted")
+        living = self.visible(users, users.c.id).where(users.c.org_id == org_id, users.c.username == username, users.c.status != "deleted")
         found: UUID = (await self.uow.execute(living)).scalar_one()
         return found, found == fresh_id
 
@@ -69,10 +76,6 @@ class AccountRepository(Repository):
         statement = select(func.count()).select_from(users).where(users.c.role == Role.SYSTEM_ADMIN, users.c.status != "deleted")
         count: int = (await self.uow.execute(statement)).scalar_one()
         return count > 0
-
-    def _active(self) -> Select[Any]:
-        usable_org = or_(users.c.org_id.is_(None), orgs.c.status == "active")
-        return self.visible(users).join(orgs, orgs.c.id == users.c.org_id, isouter=True).where(users.c.status == "active", usable_org)
 
     async def _one(self, statement: Select[Any]) -> Row[Any] | None:
         return (await self.uow.execute(statement)).one_or_none()

@@ -3,13 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 
 from controlplane.accounts import service
 from controlplane.accounts.repository import AccountRepository
-from controlplane.accounts.schemas import LoginBody, NewUserBody, NewUserView, SessionUser, SessionView, UserView
-from controlplane.authentication import CurrentPrincipal, UnitOfWorkNow
-from controlplane.authorization import PUBLIC, SIGNED_IN, Access, require
+from controlplane.accounts.schemas import NewUserBody, NewUserView, UserView
+from controlplane.authorization import Access, require
 from controlplane.orgs.service import find
 from controlplane.pagination import Page, PageQuery, fetch_page
 from controlplane.runtime import RuntimeNow
@@ -18,19 +17,6 @@ from ias.roles import Permission
 
 router = APIRouter(tags=["accounts"])
 UserManager = Annotated[Access, require(Permission.USERS_MANAGE)]
-
-
-@router.post("/admin/login", name="session.create_admin", dependencies=[PUBLIC])
-@router.post("/login", name="session.create", dependencies=[PUBLIC])
-async def login(body: LoginBody, request: Request, uow: UnitOfWorkNow, runtime: RuntimeNow) -> SessionView:
-    """Sign in with user name and password."""
-    return await service.sign_in(uow, body, request.state.client_address, runtime.tokens, runtime.passwords, runtime.throttle)
-
-
-@router.get("/me", name="session.get", dependencies=[SIGNED_IN])
-async def me(principal: CurrentPrincipal) -> SessionUser:
-    """Tell who is signed in."""
-    return SessionUser(id=principal.user_id, username=principal.username, role=principal.role, org_id=principal.org_id)
 
 
 @router.post("/org/{org}/user", name="user.create", status_code=201)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from controlplane.accounts.rules import MAX_PASSWORD, MIN_PASSWORD, USERNAME
-from controlplane.api_model import ApiModel, ShortText
+from controlplane.api_model import ApiModel
 from ias.roles import Role
 
 Username = Annotated[str, StringConstraints(strip_whitespace=True, pattern=USERNAME)]
@@ -22,31 +22,6 @@ def _hashable(password: SecretStr) -> SecretStr:
 
 
 Password = Annotated[SecretStr, Field(max_length=MAX_PASSWORD), AfterValidator(_hashable)]
-
-
-class LoginBody(ApiModel):
-    """Who signs in."""
-
-    username: ShortText
-    password: Password
-
-
-class SessionUser(ApiModel):
-    """The person behind a session."""
-
-    id: UUID
-    username: str
-    role: Role
-    org_id: UUID | None
-
-
-class SessionView(ApiModel):
-    """A session that began."""
-
-    token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a scheme
-    expires_at: datetime
-    user: SessionUser
 
 
 class NewUserBody(ApiModel):

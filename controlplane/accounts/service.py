@@ -1,8 +1,5 @@
-"""What happens to accounts: sign-in, users of an org, service identities, the first System Admin."""
+"""What happens to accounts: users of an org, service identities, the first System Admin."""
 
-import math
-import time
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +8,8 @@ from sqlalchemy import Row, func, select
 from controlplane import errors
 from controlplane.accounts.passwords import Passwords
 from controlplane.accounts.repository import AccountRepository
-from controlplane.accounts.rules import Throttle, new_password, service_username
-from controlplane.accounts.schemas import LoginBody, NewUserBody, NewUserView, SessionUser, SessionView, UserView
-from controlplane.accounts.tokens import Claims, Tokens
+from controlplane.accounts.rules import new_password, service_username
+from controlplane.accounts.schemas import NewUserBody, NewUserView, UserView
 from controlplane.authorization import Access
 from controlplane.errors import Problem
 from controlplane.ids import new_id
@@ -25,26 +21,6 @@ from ias.gateway_views import ChangeKind
 from ias.roles import Role
 
 _BOOTSTRAP_LOCK = 0x1A5C4A48
-
-
-async def sign_in(uow: UnitOfWork, body: LoginBody, address: str, tokens: Tokens, passwords: Passwords, throttle: Throttle) -> SessionView:
-    """Check a password and begin a session; raise Problem 401 without saying what was wrong, 429 when guesses come too fast."""
-    if (wait_s := throttle.admit(body.username, address, time.monotonic())) > 0:
-        seconds = math.ceil(wait_s)
-        raise Problem(429, "too_many_attempts", f"Too many attempts. Try again in {seconds} s.", headers={"retry-after": str(seconds)})
-    repository = AccountRepository(uow, EVERYTHING)
-    user = await repository.active_user_named(body.username)
-    await uow.checkpoint()
-    password = body.password.get_secret_value()
-    if not await passwords.verify(user.password_hash if user else None, password) or user is None:
-        uow.tried_to_sign_in(user.org_id if user else None)
-        raise Problem(401, "invalid_credentials", "The user name or the password is wrong.")
-    throttle.succeeded(body.username, address)
-    if passwords.outdated(user.password_hash):
-        await repository.store_hash(user.id, await passwords.hash(password))
-    uow.acts_for(user.id, user.org_id)
-    token, expires_at = tokens.issue(Claims(user.id, user.token_generation), datetime.now(UTC))
-    return SessionView(token=token, expires_at=expires_at, user=SessionUser.model_validate(user))
 
 
 async def create_user(access: Access, org_id: UUID, body: NewUserBody, passwords: Passwords) -> NewUserView:

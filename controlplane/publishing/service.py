@@ -12,7 +12,6 @@ from controlplane.authorization import Access
 from controlplane.backends.rules import Health
 from controlplane.errors import Problem
 from controlplane.etag import check_version
-from controlplane.gateway.bootstrap import Metering
 from controlplane.gateway.ports import GatewayRejected, GatewayUnreachable
 from controlplane.ids import new_id
 from controlplane.keys.repository import KeyRepository
@@ -24,7 +23,6 @@ from controlplane.publishing.repository import PublicationRepository
 from controlplane.publishing.schemas import ConfigChange, NewPublicationView, PublicationView, PublishConfig, RateLimiting
 from controlplane.publishing.views import view_of
 from controlplane.schema import publications
-from ias.context import AdmissionMode
 from ias.gateway_views import ChangeKind
 
 ROUTE_STAYS_SECONDS = 1.0
@@ -42,8 +40,6 @@ class Publisher:
     key_rules: KeyRules
     gateway_url: str
     """Where clients reach the gateway."""
-    metering: Metering = "inline"
-    """What the gateway can do with requests."""
 
 
 async def publish(publisher: Publisher, access: Access, name: str, config: PublishConfig) -> NewPublicationView:
@@ -73,12 +69,9 @@ async def _prepare(publisher: Publisher, access: Access, name: str, config: Publ
     if await repository.lock(name) is not None:
         raise rules.already_published(name)
     held = config.rate_limiting.model_dump() | config.model_dump(include=set(_SIZES))
-    if "admission_mode" not in config.rate_limiting.model_fields_set:
-        held["admission_mode"] = rules.default_mode(publisher.metering)
     rules.check_limits(held)
     org_id, tenant_ids = await _tenants(repository, config.tenant_id, config.authentication.allowed_tenants)
     upstream_model = config.upstream_model or name
-    rules.check_metering(publisher.metering, name, upstream_model, held["admission_mode"])
     backend = rules.choose_backend(_candidates(await repository.candidates(config.backend, upstream_model)), config.backend, upstream_model)
     publication_id = new_id()
     values = {
@@ -133,12 +126,6 @@ async def change(publisher: Publisher, access: Access, name: str, wanted: Config
             raise rules.not_published(name)
         check_version(if_version, current.version, "publication")
         values = await _changed_values(repository, current, wanted)
-        rules.check_metering(
-            publisher.metering,
-            current.model,
-            values.get("upstream_model", current.upstream_model),
-            AdmissionMode(values.get("admission_mode", current.admission_mode)),
-        )
         await repository.change(current.id, values)
         access.uow.changed(ChangeKind.PUBLICATION, current.id)
         access.uow.audit(org_id=current.org_id, publication_id=str(current.id))

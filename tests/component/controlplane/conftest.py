@@ -2,15 +2,13 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
-from argon2 import PasswordHasher
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane import database
-from controlplane.accounts.passwords import Passwords
 from controlplane.app import application
 from controlplane.settings import ApiSettings
-from tests.component.controlplane.world import World
+from tests.component.controlplane.world import World, cheap_passwords
 from tests.support.documented import refuse_undocumented
 from tests.support.postgres import as_role
 
@@ -26,7 +24,7 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 async def app(database_url: str) -> AsyncIterator[FastAPI]:
     """The API as it runs, as the role that it runs as, but with a password hash that costs nothing."""
     settings = ApiSettings(database_url=as_role(database_url), peppers={1: "11" * 32, 2: "22" * 32}, token_secret="s" * 32, keys_per_user=3)
-    async with application(settings, Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))) as app:
+    async with application(settings, cheap_passwords()) as app:
         yield app
 
 

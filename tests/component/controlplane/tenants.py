@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from argon2 import PasswordHasher
 from sqlalchemy import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,6 +15,7 @@ from controlplane.schema import backends, budgets, credentials, keys, ledger, or
 from ias.apikeys import new_key
 from ias.roles import Role
 
+PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("correct horse battery staple")  # as in the examples
 MODELS = ["llama-3-8b", "served-model"]
 
 
@@ -67,7 +69,7 @@ async def make_tenant(engine: AsyncEngine) -> Tenant:
         owner = Owner(user_id, key_id, f"request-{user_id}")
         credential = {"credential_id": api_key.credential_id, "key_id": key_id, "digest": b"d" * 32, "pepper_version": 1, "hint": api_key.hint}
         statements += [
-            insert(users).values(id=user_id, org_id=tenant.org_id, username=f"u-{user_id}", role=role),
+            insert(users).values(id=user_id, org_id=tenant.org_id, username=f"u-{user_id}", role=role, password_hash=PASSWORD_HASH),
             insert(keys).values(id=key_id, org_id=tenant.org_id, user_id=user_id, name="a key"),
             insert(credentials).values(credential),
             _budget("user", user_id, tenant.org_id, user_id),

@@ -7,7 +7,6 @@ Generated: a new route is tested because it is there. It needs a rule (`controlp
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,18 +20,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane import database
 from controlplane.accounts.passwords import Passwords
-from controlplane.accounts.tokens import Claims
+from controlplane.accounts.repository import AccountRepository
 from controlplane.api import OPERATIONS
 from controlplane.app import application
 from controlplane.authorization import Requires
 from controlplane.examples import example_of
 from controlplane.ids import new_id
 from controlplane.publishing.reconciler import Reconciler
+from controlplane.repository import EVERYTHING
 from controlplane.routes import Operation
 from controlplane.schema import users
 from controlplane.settings import ApiSettings
+from controlplane.unit_of_work import unit_of_work
 from ias.roles import Role, Scope, scope_of
-from tests.component.controlplane.tenants import OF_A_USER, OF_AN_ORG, VALUES, Owner, Tenant, make_models, make_tenant
+from tests.component.controlplane.tenants import OF_A_USER, OF_AN_ORG, PASSWORD_HASH, VALUES, Owner, Tenant, make_models, make_tenant
 from tests.support.documented import refuse_undocumented
 from tests.support.gateway_memory import MemoryGateway
 from tests.support.postgres import TEMPLATE, PostgresServer
@@ -70,9 +71,14 @@ class Ground:
         headers = {"x-request-id": request_id}
         if role is not None:
             user_id = self.root if role is Role.SYSTEM_ADMIN else self.own.people[role].user_id
-            token, _ = self.app.state.runtime.tokens.issue(Claims(user_id, 0), datetime.now(UTC))
-            headers["authorization"] = f"Bearer {token}"
+            headers["authorization"] = f"Bearer {await self.token_of(user_id)}"
         return await self.http.request(operation.method, f"/api{path}", headers=headers, json=self.body(operation))
+
+    async def token_of(self, user_id: UUID) -> str:
+        async with unit_of_work(self.engine) as uow:
+            user = await AccountRepository(uow, EVERYTHING).get(user_id)
+            began = await self.app.state.runtime.sessions.begin(uow, user, "token", "192.0.2.7")
+        return str(began.view.token)
 
     def body(self, operation: Operation) -> Any:
         """The example of the request, about things that are there."""
@@ -122,7 +128,7 @@ async def ground(postgres_server: PostgresServer) -> AsyncIterator[Ground]:
         app.state.runtime = replace(runtime, publisher=replace(runtime.publisher, reconciler=Reconciler(runtime.engine, MemoryGateway())))
         root = new_id()
         async with engine.begin() as connection:
-            await connection.execute(insert(users).values(id=root, username="root", role=Role.SYSTEM_ADMIN))
+            await connection.execute(insert(users).values(id=root, username="root", role=Role.SYSTEM_ADMIN, password_hash=PASSWORD_HASH))
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://api", event_hooks={"response": [refuse_undocumented(app)]}) as http:
             yield Ground(app, engine, http, root, app.openapi(), Tenant(), Tenant(), spoiled=True)

@@ -1,8 +1,12 @@
+import asyncio
 from typing import Any
 
+import httpx2
 import pytest
 
-from tests.component.controlplane.world import PASSWORD, World
+from controlplane.app import application
+from controlplane.settings import ApiSettings
+from tests.component.controlplane.world import PASSWORD, World, cheap_passwords
 
 
 async def sign_in(world: World, username: str, password: str, path: str = "/api/login") -> Any:
@@ -91,3 +95,33 @@ async def test_a_password_hashed_with_old_parameters_is_hashed_anew(world: World
     ((stored,),) = await world.rows("SELECT password_hash FROM users WHERE username = 'root'")
     assert stored != old
     assert (await sign_in(world, "root", PASSWORD)).status_code == 200
+
+
+async def test_an_email_address_is_as_good_as_the_name_while_one_account_has_it(world: World) -> None:
+    await world.rows("UPDATE users SET email = 'Eve@example.org' WHERE username = 'alpha-user' RETURNING id")
+    assert (await sign_in(world, "eve@EXAMPLE.org", PASSWORD)).json()["user"]["username"] == "alpha-user"
+    await world.rows("UPDATE users SET email = 'eve@example.org' WHERE username = 'beta-user' RETURNING id")
+    assert (await sign_in(world, "eve@example.org", PASSWORD)).status_code == 401
+    assert (await sign_in(world, "beta-user", PASSWORD)).status_code == 200
+
+
+async def test_two_replicas_count_guesses_together_even_when_they_come_at_once(world: World, database_url: str) -> None:
+    settings = ApiSettings(database_url=database_url, peppers={1: "11" * 32}, token_secret="s" * 32)
+    async with application(settings, cheap_passwords()) as app:
+        transport = httpx2.ASGITransport(app=app, client=("192.0.2.7", 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as other:
+            body = {"username": "root", "password": "a guess"}
+            clients = [world.http, other] * 6
+            answers = await asyncio.gather(*(client.post("/api/login", json=body) for client in clients))
+    assert sorted(answer.status_code for answer in answers) == [401] * 5 + [429] * 7
+
+
+async def test_the_address_behind_a_trusted_proxy_is_the_clients(world: World, database_url: str) -> None:
+    settings = ApiSettings(database_url=database_url, peppers={1: "11" * 32}, token_secret="s" * 32, trusted_proxies="10.0.0.0/8, fd00::/8")
+    async with application(settings, cheap_passwords()) as app:
+        transport = httpx2.ASGITransport(app=app, client=("10.1.2.3", 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://api") as http:
+            for forwarded in ("203.0.113.1", "198.51.100.1, 203.0.113.2"):
+                await http.post("/api/login", json={"username": "root", "password": "x"}, headers={"x-forwarded-for": forwarded})
+    await world.http.post("/api/login", json={"username": "root", "password": "x"}, headers={"x-forwarded-for": "203.0.113.3"})
+    assert [row.client_address for row in await world.audit()] == ["203.0.113.1", "203.0.113.2", "192.0.2.7"]

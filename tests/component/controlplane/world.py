@@ -1,24 +1,29 @@
 """A small populated service for component tests, and one client for each person in it."""
 
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import httpx2
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from controlplane.accounts.passwords import Passwords
 from controlplane.accounts.repository import AccountRepository
-from controlplane.accounts.tokens import Claims
 from controlplane.ids import new_id
 from controlplane.orgs.repository import OrgRepository
 from controlplane.repository import EVERYTHING
 from controlplane.runtime import Runtime
-from controlplane.unit_of_work import unit_of_work
+from controlplane.unit_of_work import UnitOfWork, unit_of_work
 from ias.roles import Role
 
 PASSWORD = "correct horse battery"
+
+
+def cheap_passwords() -> Passwords:
+    """Real hashes that cost nothing."""
+    return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
 class Person:
@@ -59,17 +64,18 @@ class World:
         async with unit_of_work(self.engine) as uow:
             accounts, orgs = AccountRepository(uow, EVERYTHING), OrgRepository(uow, EVERYTHING)
             root = await accounts.add(new_id(), None, "root", Role.SYSTEM_ADMIN, password_hash)
-            self._know("root", root)
+            await self._know(uow, "root", root)
             for slug in ("alpha", "beta"):
                 org = await orgs.add(new_id(), slug, slug.title())
                 self.orgs[slug] = org.id
                 for suffix, role in (("admin", Role.ORG_ADMIN), ("user", Role.ORG_USER)):
-                    self._know(f"{slug}-{suffix}", await accounts.add(new_id(), org.id, f"{slug}-{suffix}", role, password_hash))
+                    user = await accounts.add(new_id(), org.id, f"{slug}-{suffix}", role, password_hash)
+                    await self._know(uow, f"{slug}-{suffix}", user)
 
     async def add(self, name: str, org: str) -> None:
         """Make one more user of an org."""
         async with unit_of_work(self.engine) as uow:
-            self._know(name, await AccountRepository(uow, EVERYTHING).add(new_id(), self.orgs[org], name, Role.ORG_USER, None))
+            await self._know(uow, name, await AccountRepository(uow, EVERYTHING).add(new_id(), self.orgs[org], name, Role.ORG_USER, None))
 
     def __getitem__(self, name: str) -> Person:
         return self.people[name]
@@ -84,6 +90,7 @@ class World:
     async def audit(self) -> list[Any]:
         return await self.rows("SELECT * FROM audit_log ORDER BY id")
 
-    def _know(self, name: str, user: Any) -> None:
-        token, _ = self.runtime.tokens.issue(Claims(user.id, user.token_generation), datetime.now(UTC))
-        self.people[name] = Person(self.http, user.id, user.org_id, token)
+    async def _know(self, uow: UnitOfWork, name: str, user: Any) -> None:
+        began = await self.runtime.sessions.begin(uow, user, "token", "192.0.2.7")
+        assert began.view.token is not None
+        self.people[name] = Person(self.http, user.id, user.org_id, began.view.token)

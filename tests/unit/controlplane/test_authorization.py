@@ -13,7 +13,7 @@ REACH = {Scope.ANY: EVERYTHING, Scope.ORG: Reach(ORG), Scope.SELF: Reach(ORG, US
 
 
 def principal(role: Role) -> Principal:
-    return Principal(USER, None if role is Role.SYSTEM_ADMIN else ORG, role, "somebody")
+    return Principal(USER, None if role is Role.SYSTEM_ADMIN else ORG, role, "somebody", new_id())
 
 
 @pytest.mark.parametrize("role", Role)
@@ -31,5 +31,5 @@ def test_of_several_permissions_the_furthest_counts() -> None:
 
 
 def test_whoever_has_no_org_reaches_nothing_that_is_meant_for_the_own_org() -> None:
-    stray = Principal(USER, None, Role.ORG_ADMIN, "somebody")
+    stray = Principal(USER, None, Role.ORG_ADMIN, "somebody", new_id())
     assert all(reach_of(stray, (permission,)) is None for permission in Permission)

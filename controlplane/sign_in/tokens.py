@@ -1,4 +1,4 @@
-"""Session tokens: JWT, HS256, short-lived. They say who; everything else is read from the database at each request."""
+"""Access tokens: JWT, HS256, short-lived. They name a session; who that is and what they may do is read from the database at each request."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,8 +16,8 @@ class Claims:
     """What a valid token says."""
 
     user_id: UUID
-    generation: int
-    """Must equal the user's: raising that one ends all sessions of the user."""
+    session_id: UUID
+    """The session that it belongs to; when that ends, so does the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +27,21 @@ class Tokens:
     secret: str = field(repr=False)
     lifetime: timedelta
 
-    def issue(self, claims: Claims, now: datetime) -> tuple[str, datetime]:
-        """Return a token and when it ends."""
-        expires_at = (now + self.lifetime).replace(microsecond=0)
-        payload = {"iss": _ISSUER, "sub": str(claims.user_id), "gen": claims.generation, "iat": now, "exp": expires_at}
+    def issue(self, claims: Claims, now: datetime, not_after: datetime) -> tuple[str, datetime]:
+        """Return a token and when it ends: after its lifetime, with its session at the latest."""
+        expires_at = min(now + self.lifetime, not_after).replace(microsecond=0)
+        payload = {"iss": _ISSUER, "sub": str(claims.user_id), "sid": str(claims.session_id), "iat": now, "exp": expires_at}
         return jwt.encode(payload, self.secret, _ALGORITHM), expires_at
 
     def read(self, token: str, now: datetime) -> Claims | None:
         """Return the claims; None for anything that is not a valid token of ours at this time."""
         if len(token) > _MAX_LENGTH:
             return None
-        options: jwt.types.Options = {"require": ["iss", "sub", "gen", "iat", "exp"], "verify_exp": False, "verify_iat": False}
+        options: jwt.types.Options = {"require": ["iss", "sub", "sid", "iat", "exp"], "verify_exp": False, "verify_iat": False}
         try:
             payload = jwt.decode(token, self.secret, [_ALGORITHM], options, issuer=_ISSUER)
-            claims = Claims(UUID(payload["sub"]), int(payload["gen"]))
+            claims = Claims(UUID(payload["sub"]), UUID(payload["sid"]))
             expires_at = datetime.fromtimestamp(payload["exp"], UTC)
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError):
             return None
         return claims if now < expires_at else None

@@ -1,0 +1,1 @@
+"""Who is there: sign-in, sessions, changing and resetting a password."""

@@ -1,0 +1,94 @@
+"""SQL of sign-in: sessions, and what is counted of attempts."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or
+
+from controlplane.accounts.repository import ACTIVE
+from controlplane.repository import Repository
+from controlplane.schema import orgs, users
+from controlplane.sign_in.back_off import Counted, Record
+from controlplane.sign_in.tables import password_resets, sessions, sign_in_attempts
+
+_CLEANED_AT_ONCE = 5000
+
+
+class SessionRepository(Repository):
+    """Sessions. One lives until it is ended, is idle for too long, reaches its absolute end, or its user's generation moves on."""
+
+    async def add(self, session: Mapping[str, object]) -> None:
+        """Insert a session."""
+        await self.uow.execute(insert(sessions).values(session))
+
+    async def of_token(self, session_id: UUID, now: datetime) -> Row[Any] | None:
+        """The user of a token's living session, as a row of users with `session_id` and times of the session."""
+        return (await self.uow.execute(self._living(now).where(sessions.c.id == session_id, sessions.c.kind == "token"))).one_or_none()
+
+    async def of_cookie(self, secret_hash: bytes, now: datetime) -> Row[Any] | None:
+        """The same for a cookie."""
+        return (await self.uow.execute(self._living(now).where(sessions.c.secret_hash == secret_hash, sessions.c.idle_until > now))).one_or_none()
+
+    async def touch(self, session_id: UUID, idle_until: datetime) -> None:
+        """Put off the end by idleness."""
+        await self.uow.execute(update(sessions).where(sessions.c.id == session_id, sessions.c.idle_until < idle_until).values(idle_until=idle_until))
+
+    async def end(self, session_id: UUID) -> None:
+        """End one session."""
+        await self.uow.execute(update(sessions).where(sessions.c.id == session_id).values(ended_at=func.now()))
+
+    async def end_all_of(self, user_id: UUID, but: UUID | None = None) -> None:
+        """End all sessions of a user, those of tokens of former versions too; `but` goes on."""
+        raised = update(users).where(users.c.id == user_id).values(token_generation=users.c.token_generation + 1).returning(users.c.token_generation)
+        generation = (await self.uow.execute(raised)).scalar_one()
+        if but is not None:
+            await self.uow.execute(update(sessions).where(sessions.c.id == but).values(generation=generation))
+
+    async def clean(self, now: datetime) -> None:
+        """Delete what means nothing any more: sessions, resets and attempts."""
+        for table, end in ((sessions, sessions.c.expires_at), (password_resets, password_resets.c.expires_at)):
+            await self.uow.execute(delete(table).where(table.c.id.in_(select(table.c.id).where(end < now).limit(_CLEANED_AT_ONCE))))
+        old = select(sign_in_attempts.c.subject).where(sign_in_attempts.c.keep_until < now).limit(_CLEANED_AT_ONCE)
+        await self.uow.execute(delete(sign_in_attempts).where(sign_in_attempts.c.subject.in_(old.with_for_update(skip_locked=True))))
+
+    def _living(self, now: datetime) -> Select[Any]:
+        session = (sessions.c.id.label("session_id"), sessions.c.kind, sessions.c.idle_until, sessions.c.expires_at)
+        joined = (
+            self.visible(users, users, *session)
+            .join(sessions, sessions.c.user_id == users.c.id)
+            .join(orgs, orgs.c.id == users.c.org_id, isouter=True)
+        )
+        alive = (sessions.c.ended_at.is_(None), sessions.c.expires_at > now, sessions.c.generation == users.c.token_generation)
+        return joined.where(ACTIVE, *alive)
+
+
+class AttemptRepository(Repository):
+    """What is counted of attempts to sign in; locked from reading to the end of the transaction."""
+
+    async def records(self, subjects: Mapping[Counted, bytes], now: datetime) -> dict[Counted, Record]:
+        """Return the records, new ones where there were none; locks them in one order, so that nobody waits for each other."""
+        ordered: Sequence[bytes] = sorted(subjects.values())
+        fresh = [{"subject": subject, "failures": 0, "not_before": now, "keep_until": now} for subject in ordered]
+        await self.uow.execute(insert_or(sign_in_attempts).values(fresh).on_conflict_do_nothing())
+        locked = select(sign_in_attempts).where(sign_in_attempts.c.subject.in_(ordered)).order_by(sign_in_attempts.c.subject).with_for_update()
+        rows = {row.subject: row for row in await self.uow.execute(locked)}
+        return {kind: Record(rows[key].failures, rows[key].not_before, rows[key].known_until) for kind, key in subjects.items()}
+
+    async def store(self, subjects: Mapping[Counted, bytes], records: Mapping[Counted, Record], now: datetime) -> None:
+        """Replace records that are locked."""
+        rows = [
+            {
+                "subject": subjects[kind],
+                "failures": one.failures,
+                "not_before": one.not_before,
+                "known_until": one.known_until,
+                "keep_until": one.keep_until(now),
+            }
+            for kind, one in records.items()
+        ]
+        statement = insert_or(sign_in_attempts).values(rows)
+        new = {name: statement.excluded[name] for name in ("failures", "not_before", "known_until", "keep_until")}
+        await self.uow.execute(statement.on_conflict_do_update(index_elements=["subject"], set_=new))

@@ -1,0 +1,71 @@
+"""Routes of sign-in."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request, Response
+
+from controlplane.authentication import CurrentPrincipal, UnitOfWorkNow
+from controlplane.authorization import PUBLIC, SIGNED_IN
+from controlplane.errors import Problem
+from controlplane.repository import EVERYTHING
+from controlplane.runtime import RuntimeNow
+from controlplane.sign_in import password_service, service
+from controlplane.sign_in.repository import SessionRepository
+from controlplane.sign_in.schemas import LoginBody, PasswordChangeBody, SessionStatus, SessionUser, SessionView
+from controlplane.sign_in.service import Began, Sessions
+
+router = APIRouter(tags=["sign-in"])
+
+
+def hand_out(began: Began, sessions: Sessions, response: Response) -> SessionView:
+    """Put the secret of a session into its cookie, if it has one."""
+    if began.secret is not None:
+        sessions.cookie.put(response, began.secret, datetime.now(UTC), began.view.expires_at)
+    return began.view
+
+
+@router.post("/admin/login", name="session.create_admin", dependencies=[PUBLIC])
+@router.post("/login", name="session.create", dependencies=[PUBLIC])
+async def login(body: LoginBody, request: Request, uow: UnitOfWorkNow, runtime: RuntimeNow, response: Response) -> SessionView:
+    """Sign in with user name, or e-mail address, and password."""
+    began = await service.sign_in(uow, body, request.state.client_address, runtime.sessions, runtime.passwords)
+    return hand_out(began, runtime.sessions, response)
+
+
+@router.get("/me", name="session.get_user", dependencies=[SIGNED_IN])
+async def me(principal: CurrentPrincipal) -> SessionUser:
+    """Tell who is signed in."""
+    return SessionUser(id=principal.user_id, username=principal.username, role=principal.role, org_id=principal.org_id)
+
+
+@router.get("/session", name="session.get", dependencies=[SIGNED_IN])
+async def get_session(principal: CurrentPrincipal, runtime: RuntimeNow) -> SessionStatus:
+    """Tell who is signed in, and with a cookie the token that writes need: a page that was loaded anew asks here."""
+    user = SessionUser(id=principal.user_id, username=principal.username, role=principal.role, org_id=principal.org_id)
+    return SessionStatus(csrf_token=runtime.sessions.csrf_token(principal.session_id) if principal.by_cookie else None, user=user)
+
+
+@router.post("/session/renew", name="session.renew", dependencies=[SIGNED_IN])
+async def renew_session(request: Request, principal: CurrentPrincipal, runtime: RuntimeNow) -> SessionView:
+    """Get a new access token for the session of this one, which it does not prolong beyond its absolute end."""
+    if principal.by_cookie:
+        raise Problem(409, "session_is_a_cookie", "A cookie needs no renewal: it goes on while it is used.")
+    return runtime.sessions.renew(request.state.session)
+
+
+@router.delete("/session", name="session.delete", status_code=204, dependencies=[SIGNED_IN])
+async def delete_session(principal: CurrentPrincipal, uow: UnitOfWorkNow, runtime: RuntimeNow, response: Response, everywhere: bool = False) -> None:
+    """Sign out: end this session, or with `everywhere` all sessions of the user."""
+    repository = SessionRepository(uow, EVERYTHING)
+    if everywhere:
+        await repository.end_all_of(principal.user_id)
+        uow.audit(everywhere=True)
+    else:
+        await repository.end(principal.session_id)
+    runtime.sessions.cookie.remove(response)
+
+
+@router.post("/me/password", name="password.change", status_code=204, dependencies=[SIGNED_IN])
+async def change_password(body: PasswordChangeBody, request: Request, principal: CurrentPrincipal, uow: UnitOfWorkNow, runtime: RuntimeNow) -> None:
+    """Change the own password. All other sessions end."""
+    await password_service.change(uow, principal, body, request.state.client_address, runtime.passwords)

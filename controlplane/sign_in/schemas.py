@@ -1,0 +1,62 @@
+"""JSON of sign-in."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from controlplane.accounts.rules import MIN_PASSWORD
+from controlplane.accounts.schemas import Password
+from controlplane.api_model import ApiModel, ShortText
+from ias.roles import Role
+
+NewPassword = Annotated[Password, Field(min_length=MIN_PASSWORD)]
+
+
+class WantedSession(ApiModel):
+    """Which kind of session is to begin."""
+
+    session: Literal["token", "cookie"] = Field(
+        default="token", description="'token': an access token in the answer; 'cookie': an HttpOnly cookie, for browsers."
+    )
+
+
+class LoginBody(WantedSession):
+    """Who signs in."""
+
+    username: Annotated[ShortText, Field(description="User name or e-mail address.")]
+    password: Password
+
+
+class SessionUser(ApiModel):
+    """The person behind a session."""
+
+    id: UUID
+    username: str
+    role: Role
+    org_id: UUID | None
+
+
+class SessionView(ApiModel):
+    """A session that began, or goes on."""
+
+    token: str | None = Field(description="Send it as 'Authorization: Bearer <token>'; null when the session is a cookie.")
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the name of a scheme
+    csrf_token: str | None = Field(description="Send it as 'X-CSRF-Token' with every POST, PUT, PATCH and DELETE when the session is a cookie.")
+    expires_at: datetime = Field(description="End of the token, or of the cookie.")
+    user: SessionUser
+
+
+class SessionStatus(ApiModel):
+    """The session of this request."""
+
+    csrf_token: str | None
+    user: SessionUser
+
+
+class PasswordChangeBody(ApiModel):
+    """A new password of one's own."""
+
+    current_password: Password
+    new_password: Annotated[NewPassword, Field(examples=["a horse that is better still"])]
