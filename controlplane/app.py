@@ -25,6 +25,7 @@ from controlplane.database_roles import let_control_plane_work, let_data_plane_r
 from controlplane.gateway.file_xds import FileXdsGateway
 from controlplane.gateway.ports import Gateway
 from controlplane.http_protocol import DeadlineProtocol
+from controlplane.idempotency.route import forget_forever
 from controlplane.keys.rules import KeyRules
 from controlplane.publishing.reconciler import NoGateway, Reconciler
 from controlplane.publishing.service import Publisher
@@ -93,10 +94,8 @@ def _gateway(settings: ApiSettings) -> Gateway:
 async def background(app: FastAPI, settings: ApiSettings) -> AsyncIterator[None]:
     """Keep the gateway at the desired state and the health of backends current, until the block ends."""
     runtime: Runtime = app.state.runtime
-    tasks = [
-        asyncio.create_task(probe_forever(runtime.engine, runtime.prober, settings.probe_interval)),
-        asyncio.create_task(clean_forever(runtime.engine)),
-    ]
+    work = [probe_forever(runtime.engine, runtime.prober, settings.probe_interval), clean_forever(runtime.engine), forget_forever(runtime.engine)]
+    tasks = [asyncio.create_task(one) for one in work]
     if settings.gateway_dir is not None:
         tasks.append(asyncio.create_task(runtime.publisher.reconciler.run()))
     try:

@@ -43,6 +43,7 @@ async def open_unit_of_work(request: Request, runtime: RuntimeNow) -> AsyncItera
         attempt.action = request.scope["route"].name
         attempt.named = tuple(map(str, request.path_params.values()))
     async with unit_of_work(runtime.engine, attempt) as uow:
+        request.state.uow = uow
         yield uow
 
 

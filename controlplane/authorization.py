@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from fastapi import Depends
+from fastapi import Depends, Request
 
 from controlplane import errors
 from controlplane.authentication import CurrentPrincipal, Principal, UnitOfWorkNow
+from controlplane.idempotency.route import begin
 from controlplane.repository import EVERYTHING, Reach
+from controlplane.runtime import RuntimeNow
 from controlplane.unit_of_work import UnitOfWork
 from ias.roles import Permission, Scope, scope_of
 
@@ -60,11 +62,12 @@ class Requires:
 
     permissions: tuple[Permission, ...]
 
-    async def __call__(self, uow: UnitOfWorkNow, principal: CurrentPrincipal) -> Access:
+    async def __call__(self, request: Request, runtime: RuntimeNow, uow: UnitOfWorkNow, principal: CurrentPrincipal) -> Access:
         """Let the request pass, with the reach that its role gives."""
         reach = reach_of(principal, self.permissions)
         if reach is None:
             raise errors.forbidden()
+        await begin(request, runtime.engine, principal.user_id)
         return Access(uow, principal, reach)
 
 
@@ -77,8 +80,9 @@ async def anyone() -> None:
     """The rule of a route that needs no sign-in."""
 
 
-async def whoever_is_signed_in(_: CurrentPrincipal) -> None:
+async def whoever_is_signed_in(request: Request, runtime: RuntimeNow, principal: CurrentPrincipal) -> None:
     """The rule of a route that every role may use, for what is the person's own: the session, the password."""
+    await begin(request, runtime.engine, principal.user_id)
 
 
 PUBLIC: Any = Depends(anyone)

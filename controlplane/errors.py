@@ -34,18 +34,27 @@ class ProblemView(BaseModel):
     detail: str = Field(description="What is wrong here, for people.")
     code: str = Field(description="What is wrong, for programs: it never changes.")
     errors: list[FieldError] | None = None
+    id: str | None = Field(default=None, description="What an earlier call under the same Idempotency-Key made.")
 
 
 class Problem(Exception):
     """An answer that ends a request. `code` is stable; `detail` tells a person what to do and holds no secret."""
 
     def __init__(
-        self, status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, errors: Sequence[FieldError] | None = None
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[FieldError] | None = None,
+        made_id: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail = status, code, detail
         self.headers = dict(headers or {})
         self.errors = errors
+        self.made_id = made_id
 
     def view(self) -> ProblemView:
         """Return the body of the answer."""
@@ -56,6 +65,7 @@ class Problem(Exception):
             detail=self.detail,
             code=self.code,
             errors=list(self.errors) if self.errors else None,
+            id=self.made_id,
         )
 
     def response(self) -> JSONResponse:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from controlplane import errors
 from controlplane.authorization import Requires
 from controlplane.examples import example_of, example_of_field
+from controlplane.idempotency.rules import HEADER
 from controlplane.problems import CATALOGUE, Entry, raised_by
 from controlplane.routes import Operation
 from ias.headers import REQUEST_ID
@@ -21,9 +22,18 @@ JSON in camelCase; times are RFC 3339 in UTC; unknown fields and parameters are 
 * **Errors** are problem details (RFC 9457) with a stable `code`; `GET /api/problems` explains each.
 * **Lists** come in pages: give `nextCursor` of one as `cursor` of the next. The last has none.
 * **Versions**: what was read has an `etag`; send it as `if-match` with the change, and nobody is overwritten.
+* **Repeat a POST** safely with an `idempotency-key`: what went well is not done twice, its answer comes again. An answer that showed a
+  secret does not: it is 409 `secret_already_shown`, with the `id` of what was made.
 * **Every answer** has an `{REQUEST_ID}`, which is in our log and in the audit log; a good one of yours is kept.
 """
 _HEADERS = {REQUEST_ID: {"$ref": "#/components/headers/RequestId"}}
+_IDEMPOTENCY_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "description": "A key of your choice: the same request under the same key is done once and answered again, for a day.",
+}
 _BY_PARAMETER = {
     "{org}": "org_not_found",
     "{user_id}": "user_not_found",
@@ -50,6 +60,8 @@ def complete(app: FastAPI, operations: Iterable[Operation]) -> Document:
         if operation.route.include_in_schema:
             described = document["paths"][f"/api{operation.path}"][operation.method.lower()]
             _name(described)
+            if _once(operation):
+                described.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             described["responses"] = _successes(described["responses"])
             _give_examples(described, schemas)
             names = [parameter["name"].lower() for parameter in described.get("parameters", ())]
@@ -72,6 +84,8 @@ def _codes_by_form(operation: Operation, parameters: set[str]) -> Iterator[str]:
         yield "invalid_token"
         if operation.writes:
             yield "csrf_token_invalid"
+    if _once(operation):
+        yield from ("invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused", "secret_already_shown")
     if isinstance(operation.rule, Requires):
         yield "forbidden"
     if "{" in operation.path:
@@ -79,6 +93,10 @@ def _codes_by_form(operation: Operation, parameters: set[str]) -> Iterator[str]:
     for name, code in _BY_PARAMETER.items():
         if name in parameters or (name.startswith("{") and name in operation.path):
             yield code
+
+
+def _once(operation: Operation) -> bool:
+    return operation.method == "POST" and not operation.is_public
 
 
 def _name(described: Document) -> None:

@@ -1,13 +1,12 @@
 """Routes that explain the errors of the API: where the `type` of a problem points. For everybody, they hold no data."""
 
-from fastapi import APIRouter
-
 from controlplane import errors
 from controlplane.api_model import ApiModel
 from controlplane.authorization import PUBLIC
+from controlplane.idempotency.route import Router
 from controlplane.problems import CATALOGUE, Entry
 
-router = APIRouter(tags=["problems"], dependencies=[PUBLIC])
+router = Router(tags=["problems"], dependencies=[PUBLIC])
 
 
 class ProblemPage(ApiModel):

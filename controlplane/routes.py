@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import APIRoute
 
 from controlplane.authorization import Requires, anyone, whoever_is_signed_in
+from controlplane.idempotency.route import Route
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _MARKS = (anyone, whoever_is_signed_in)
@@ -30,7 +30,7 @@ class Operation:
     name: str
     """The action that the audit log has of it."""
     rule: Rule
-    route: APIRoute
+    route: Route
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -54,13 +54,13 @@ def operations(routers: Iterable[APIRouter]) -> tuple[Operation, ...]:
 def _operations(routers: Iterable[APIRouter]) -> Iterator[Operation]:
     for router in routers:
         for route in router.routes:
-            if not isinstance(route, APIRoute):
-                raise WrongRule(f"{route}: only routes made by @router.get and the like can have a rule")
+            if not isinstance(route, Route):
+                raise WrongRule(f"{route}: make the router by controlplane.idempotency.route.Router, its routes by @router.get and the like")
             for method in sorted(route.methods or ()):
                 yield Operation(method, route.path, route.name, _rule_of(route), route)
 
 
-def _rule_of(route: APIRoute) -> Rule:
+def _rule_of(route: Route) -> Rule:
     found = {call for call in _calls(route.dependant) if isinstance(call, Requires) or call in _MARKS}
     if len(found) == 1:
         return found.pop()

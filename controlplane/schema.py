@@ -353,6 +353,20 @@ security_events = Table(
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    _id("user_id"),
+    Column("action", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),
+    _integer("status", nullable=True),
+    Column("headers", JSONB),
+    _text("body", nullable=True),
+    _text("made_id", nullable=True),
+    _created_at(),
+)
+
 change_log = Table(
     "change_log",
     metadata,

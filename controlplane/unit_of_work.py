@@ -46,6 +46,7 @@ class UnitOfWork:
         self._attempt = attempt
         self._connection: AsyncConnection | None = None
         self._changes: dict[tuple[ChangeKind, str], None] = {}
+        self._last: list[Executable] = []
 
     async def execute(self, statement: Executable) -> CursorResult[Any]:
         """Run a statement inside the transaction."""
@@ -56,6 +57,10 @@ class UnitOfWork:
     def changed(self, kind: ChangeKind, changed_id: UUID | str) -> None:
         """Announce a change to the data plane when this commits."""
         self._changes[kind, str(changed_id)] = None
+
+    def with_commit(self, statement: Executable) -> None:
+        """Run a statement as the last thing of the transaction that ends this well."""
+        self._last.append(statement)
 
     def acts_for(self, user_id: UUID, org_id: UUID | None) -> None:
         """Name the actor: authentication does."""
@@ -86,7 +91,9 @@ class UnitOfWork:
         await self._release()
 
     async def commit(self) -> None:
-        """End well: the audit row of the write, then the commit."""
+        """End well: what was put off, the audit row of the write, then the commit."""
+        for statement in self._last:
+            await self.execute(statement)
         if self._attempt is not None:
             await self.execute(row_of(self._attempt, Outcome.OK))
         await self.checkpoint()

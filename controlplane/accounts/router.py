@@ -3,19 +3,20 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from controlplane.accounts import service
 from controlplane.accounts.repository import AccountRepository
 from controlplane.accounts.schemas import NewUserBody, NewUserView, UserView
 from controlplane.authorization import Access, require
+from controlplane.idempotency.route import Router
 from controlplane.orgs.service import find
 from controlplane.pagination import Page, PageQuery, fetch_page
 from controlplane.runtime import RuntimeNow
 from controlplane.schema import users
 from ias.roles import Permission
 
-router = APIRouter(tags=["accounts"])
+router = Router(tags=["accounts"])
 UserManager = Annotated[Access, require(Permission.USERS_MANAGE)]
 
 

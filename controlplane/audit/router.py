@@ -4,20 +4,21 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from controlplane.audit.actions import actions_of
 from controlplane.audit.repository import AuditRepository
 from controlplane.audit.schemas import ActionList, ActionView, AuditFilter, AuditQuery, AuditView
 from controlplane.authorization import Access, require
 from controlplane.export import CsvResponse, walk
+from controlplane.idempotency.route import Router
 from controlplane.orgs.service import find
 from controlplane.pagination import Page, fetch_page
 from controlplane.runtime import RuntimeNow
 from controlplane.schema import audit_log
 from ias.roles import Permission
 
-router = APIRouter(tags=["audit"])
+router = Router(tags=["audit"])
 Reader = Annotated[Access, require(Permission.AUDIT_VIEW)]
 SystemReader = Annotated[Access, require(Permission.SYSTEM_USAGE_VIEW)]
 

@@ -86,7 +86,7 @@ def redact(value: object, depth: int = 0) -> Any:
         return "…"
     if isinstance(value, Mapping):
         pairs = list(value.items())[:_MAX_ITEMS]
-        return {_text(str(name)): _MASK if _is_secret(str(name)) else redact(item, depth + 1) for name, item in pairs}
+        return {_text(str(name)): _MASK if is_secret(str(name)) else redact(item, depth + 1) for name, item in pairs}
     if isinstance(value, list | tuple):
         return [redact(item, depth + 1) for item in value[:_MAX_ITEMS]]
     if value is None or isinstance(value, bool | int):
@@ -96,7 +96,8 @@ def redact(value: object, depth: int = 0) -> Any:
     return _text(str(value))
 
 
-def _is_secret(name: str) -> bool:
+def is_secret(name: str) -> bool:
+    """Whether a field of this name holds a secret."""
     plain = name.lower().replace("_", "").replace("-", "")
     return plain not in _NOT_SECRET and any(word in plain for word in _SECRET_WORDS)
 

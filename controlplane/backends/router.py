@@ -2,16 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from controlplane.authorization import Access, require
 from controlplane.backends import service
 from controlplane.backends.repository import BackendRepository
 from controlplane.backends.schemas import BackendList, BackendView, RegisterBackend
+from controlplane.idempotency.route import Router
 from controlplane.runtime import RuntimeNow
 from ias.roles import Permission
 
-router = APIRouter(tags=["backends"])
+router = Router(tags=["backends"])
 ModelManager = Annotated[Access, require(Permission.MODELS_MANAGE)]
 
 

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from controlplane.authorization import Access, reach_of, require
 from controlplane.budgets import service
 from controlplane.budgets.repository import BudgetRepository
 from controlplane.budgets.schemas import AlertView, BudgetBody, BudgetList, BudgetView, CeilingBody, IncreaseBody
 from controlplane.etag import IfMatch, etag, expected_version
+from controlplane.idempotency.route import Router
 from controlplane.limits.subject import DOORS, Door, Target, org_target
 from controlplane.orgs.service import find as find_org
 from controlplane.pagination import Page, PageQuery, fetch_page
@@ -17,7 +18,7 @@ from controlplane.schema import budget_alerts
 from ias.roles import Permission
 from ratelimit.ports import Period
 
-router = APIRouter(tags=["budgets"])
+router = Router(tags=["budgets"])
 CeilingSetter = Annotated[Target, org_target(Permission.ORGS_MANAGE)]
 
 

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from controlplane.authorization import Access, require
 from controlplane.etag import IfMatch, etag, expected_version
+from controlplane.idempotency.route import Router
 from controlplane.keys import bulk, service
 from controlplane.keys.repository import KeyRepository
 from controlplane.keys.schemas import BulkRevokeBody, BulkRevokeView, KeyBody, KeyQuery, KeyView, NewKeyBody, NewKeyView, RotateBody
@@ -18,7 +19,7 @@ from controlplane.runtime import RuntimeNow
 from controlplane.schema import keys
 from ias.roles import Permission
 
-router = APIRouter(tags=["keys"])
+router = Router(tags=["keys"])
 Own = Annotated[Access, require(Permission.KEYS_OWN)]
 OwnOrAll = Annotated[Access, require(Permission.KEYS_OWN, Permission.KEYS_ALL)]
 Creator = Annotated[Access, require(Permission.KEYS_CREATE)]

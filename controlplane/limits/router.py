@@ -2,14 +2,15 @@
 
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from controlplane.etag import IfMatch, etag, expected_version
+from controlplane.idempotency.route import Router
 from controlplane.limits import service
 from controlplane.limits.schemas import Limits, OrgLimits
 from controlplane.limits.subject import DOORS, Door, Scope, Target
 
-router = APIRouter(tags=["limits"])
+router = Router(tags=["limits"])
 L = TypeVar("L", bound=Limits)
 
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from controlplane.authorization import Access, require
+from controlplane.idempotency.route import Router
 from controlplane.orgs import service
 from controlplane.orgs.repository import OrgRepository
 from controlplane.orgs.schemas import NewOrgBody, OrgView
@@ -12,7 +13,7 @@ from controlplane.pagination import Page, PageQuery, fetch_page
 from controlplane.schema import orgs
 from ias.roles import Permission
 
-router = APIRouter(tags=["orgs"])
+router = Router(tags=["orgs"])
 OrgManager = Annotated[Access, require(Permission.ORGS_MANAGE)]
 OrgReader = Annotated[Access, require(Permission.ORG_USAGE_VIEW)]
 

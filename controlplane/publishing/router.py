@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
 from controlplane.authorization import Access, require
 from controlplane.etag import IfMatch, etag, expected_version
+from controlplane.idempotency.route import Router
 from controlplane.pagination import Page, fetch_rows
 from controlplane.publishing import rules, service
 from controlplane.publishing.schemas import Change, NewPublicationView, PublicationQuery, PublicationView, Publish
@@ -13,7 +14,7 @@ from controlplane.runtime import RuntimeNow
 from controlplane.schema import publications
 from ias.roles import Permission
 
-router = APIRouter(tags=["publishing"])
+router = Router(tags=["publishing"])
 ModelManager = Annotated[Access, require(Permission.MODELS_MANAGE)]
 
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from controlplane.authorization import Access, require
+from controlplane.idempotency.route import Router
 from controlplane.orgs.service import find
 from controlplane.pagination import Page, PageQuery, fetch_page
 from controlplane.schema import security_events
@@ -12,7 +13,7 @@ from controlplane.security_events.repository import SecurityEventRepository
 from controlplane.security_events.schemas import SecurityEventView
 from ias.roles import Permission
 
-router = APIRouter(tags=["audit"])
+router = Router(tags=["audit"])
 
 
 @router.get("/org/{org}/security_events", name="security_event.list")

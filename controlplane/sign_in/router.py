@@ -2,11 +2,12 @@
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from controlplane.authentication import CurrentPrincipal, UnitOfWorkNow
 from controlplane.authorization import PUBLIC, SIGNED_IN
 from controlplane.errors import Problem
+from controlplane.idempotency.route import Router
 from controlplane.repository import EVERYTHING
 from controlplane.runtime import RuntimeNow
 from controlplane.sign_in import password_service, service
@@ -14,7 +15,7 @@ from controlplane.sign_in.repository import SessionRepository
 from controlplane.sign_in.schemas import LoginBody, PasswordChangeBody, SessionStatus, SessionUser, SessionView
 from controlplane.sign_in.service import Began, Sessions
 
-router = APIRouter(tags=["sign-in"])
+router = Router(tags=["sign-in"])
 
 
 def hand_out(began: Began, sessions: Sessions, response: Response) -> SessionView:

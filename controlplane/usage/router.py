@@ -2,15 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from controlplane.authorization import Access, require
+from controlplane.idempotency.route import Router
 from controlplane.orgs.service import find as find_org
 from controlplane.usage import service
 from controlplane.usage.schemas import OrgUsageView, PeriodQuery, RequestId, RequestList, SeriesQuery, SeriesView, SystemUsageView
 from ias.roles import Permission
 
-router = APIRouter(tags=["usage"])
+router = Router(tags=["usage"])
 UsageReader = Annotated[Access, require(Permission.ORG_USAGE_VIEW)]
 
 

@@ -3,14 +3,14 @@
 from typing import Annotated
 
 import pytest
-from fastapi import APIRouter
 
 from controlplane.authorization import PUBLIC, SIGNED_IN, Access, Requires, require
 from controlplane.authorization import anyone as public_rule
+from controlplane.idempotency.route import Router
 from controlplane.routes import WrongRule, operations
 from ias.roles import Permission
 
-router = APIRouter()
+router = Router()
 
 
 @router.get("/free")
@@ -29,8 +29,8 @@ async def torn() -> None: ...
 async def guarded(access: Annotated[Access, require(Permission.KEYS_OWN, Permission.KEYS_ALL)]) -> None: ...
 
 
-def only(path: str) -> APIRouter:
-    one = APIRouter()
+def only(path: str) -> Router:
+    one = Router()
     one.routes.extend(route for route in router.routes if route.path == path)  # type: ignore[attr-defined]
     return one
 
