@@ -54,7 +54,7 @@ class LocalShare:
     def decide(self, admission: Admission, grace_tokens: int, replicas: int, now_ms: int, id_ms: int) -> Decision:
         """Decide one request. `now_ms` is of a clock that never goes back, `id_ms` the store's time as far as it is known.
 
-        Raises a 503 when a budget cannot be checked and the org's grace is used up.
+        Raises a 503 when a budget cannot be checked and the org's grace is used up, and for what fits into a limit but never into a share of it.
         """
         enforced = [limit for limit in admission.limits if not limit.dry_run]
         limits = [limit for limit in enforced if limit.calendar is None]
@@ -64,6 +64,8 @@ class LocalShare:
         tokens = _choose(admission.tokens, free if grace is None else [*free, grace.free])
         costs = [admission.cost if limit.unit is Unit.REQUESTS else 1 if limit.unit is Unit.STREAMS else tokens for limit in limits]
         waits = [share.retry_ms(cost) for share, cost in zip(shares, costs, strict=True)]
+        if any(wait == NEVER and cost <= limit.capacity for limit, cost, wait in zip(limits, costs, waits, strict=True)):
+            raise service_unavailable("Rate limiting")  # too large for a share of the limit, not for the limit
         if any(waits):
             return Decision(None, tuple(_state(limit, share, 0, wait) for limit, share, wait in zip(limits, shares, waits, strict=True)))
         if grace is not None:
@@ -110,5 +112,5 @@ def _choose(hold: TokenHold, free: list[int]) -> int:
 
 def _state(limit: Limit, share: _Share, cost: int, wait_ms: int) -> LimitState:
     level = share.level + cost * share.period_ms
-    remaining = max(0, (share.capacity * share.period_ms - level) // share.period_ms)
-    return LimitState(limit, remaining, -(-level // share.refill), wait_ms)
+    free = (share.capacity * share.period_ms - level) // share.period_ms
+    return LimitState(limit, free, -(-level // share.refill), wait_ms)

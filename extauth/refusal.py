@@ -24,4 +24,4 @@ def refusal(states: Sequence[LimitState], hold: TokenHold) -> ApiError:
 def _is_only_held(state: LimitState, hold: TokenHold) -> bool:
     """Whether the request would fit if running ones ended now without taking a token more: then the budget is busy, not spent."""
     least = min(hold.full, hold.reduced or hold.full, hold.at_least or hold.full)
-    return state.remaining + state.held >= least
+    return state.free + state.held >= least

@@ -76,4 +76,4 @@ def state(limit: Limit, level: Level | Counter, wanted: int, fits: bool, now_ms:
         retry_ms = NEVER
     else:
         retry_ms = to_end if isinstance(level, Counter) else level.retry_ms(limit, wanted, now_ms)
-    return LimitState(limit, max(0, level.free(limit)), to_end, retry_ms, level.held)
+    return LimitState(limit, level.free(limit), to_end, retry_ms, level.held)

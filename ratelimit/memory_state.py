@@ -15,6 +15,8 @@ HELD_MS = 7 * _DAY_MS
 """What is held, and every reservation, is kept so long after it was last touched: far beyond any deadline."""
 REPORTED_MS = _DAY_MS
 AFTER_PERIOD_MS = 45 * _DAY_MS
+TURN_MS = 300_000
+"""So long after the begin of a period its counters begin with nothing spent."""
 
 
 class State(Enum):
@@ -71,9 +73,10 @@ class MemoryState:
         return self.counters.get(layout.counter(key), now)
 
     def new_counter(self, key: BudgetKey, since: int, now: int) -> Counter:
-        """A missing one; its base is unknown, unless the one of the period before shows that nothing was lost since."""
+        """A missing one; its base is unknown, unless the period has just begun and the one before shows that nothing was lost since."""
         before = self.counter(budget_key(key.org_id, key.scope, key.calendar, key.start_ms - 1), now)
-        return Counter(since, key.end_ms, 0 if before is not None and before.since_ms < key.start_ms else None)
+        begins = before is not None and before.since_ms < key.start_ms and now - key.start_ms < TURN_MS
+        return Counter(since, key.end_ms, 0 if begins else None)
 
     def keep_counter(self, key: BudgetKey, counter: Counter, now: int) -> None:
         self.counters.put(layout.counter(key), counter, max(counter.end_ms + AFTER_PERIOD_MS, now + HELD_MS), now)

@@ -143,13 +143,19 @@ class LimitState:
     """A limit after the decision."""
 
     limit: Limit
-    remaining: int
+    free: int
+    """What is left; negative: so much more is spent and held than the limit has, after it was lowered or a request used more than it held."""
     ms_to_full: int
     """Of a budget: until its period ends. Of concurrent requests: 0."""
     retry_ms: int
     """0 if this limit let the request pass, else the earliest time to try again. -1: never (more than the capacity)."""
     held: int = 0
     """Tokens, or streams, that all running requests hold in it now: what is not left is either held or spent."""
+
+    @property
+    def remaining(self) -> int:
+        """What a client is told to be left: never less than 0."""
+        return max(0, self.free)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class MemoryAdmissionStore:
         for key in budget_keys(r.org_id, r.user_id, r.key_id, at):
             counter = self._state.counter(key, now)
             if counter is None and key.end_ms > now:
-                counter = self._state.new_counter(key, max(now + 1, at), now)
+                counter = Counter(max(now + 1, at), key.end_ms)  # of this request at least the ledger has to tell
             if counter is not None:
                 self._state.keep_counter(key, counter.add(0, tokens), now)
                 record.items[Limit("held again", key.scope, 0, 1, MAX_LEVEL - 1, Unit.TOKENS, key.calendar)] = tokens

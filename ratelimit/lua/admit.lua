@@ -1,7 +1,7 @@
 -- Admit one request: charge and hold in every limit, or in none.
 -- ARGV  2 UUIDv7 text behind its time, 3 claim, 4 its ttl ms, 5 user, 6 key, 7 publication, 8 cost; tokens to hold: 9 full, 10 free tokens from which
 --       full is given, 11 reduced (0: none), 12 the least that is offered; then the limits
--- Reply now, 1 admitted or 2 refused, reservation id, tokens held, learned, then remaining, ms to full, retry ms, held by all of each limit;
+-- Reply now, 1 admitted or 2 refused, reservation id, tokens held, learned, then free, ms to full, retry ms, held by all of each limit;
 --       or now, 3, then kind, scope, start, end, since of each budget counter whose base is not known
 local ttl, cost = tonumber(ARGV[4]), tonumber(ARGV[8])
 local full, full_from, reduced, least = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
@@ -83,7 +83,7 @@ for _, b in ipairs(limits) do
     elseif b.kind == 's' then retry = 1000
     else retry = b.t - now + ceil_div(b.w + (b.h + b.wanted - b.B) * b.P, b.L) end
   end
-  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = math.max(0, b.free), to_end or to_full(b), retry, b.h
+  reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = b.free, to_end or to_full(b), retry, b.h
   n = n + 4
 end
 return reply

@@ -11,6 +11,7 @@ local DAY, MAX = 86400000, 9007199254740991
 local HELD = 7 * DAY       -- what is held, and every record, lives this long after it was last touched: far beyond any deadline
 local REPORTED = DAY       -- a late settlement still finds a reservation whose event is written
 local AFTER_PERIOD = 45 * DAY
+local TURN = 300000        -- so long after the begin of a period its counters begin with nothing spent: not all of them ask the ledger at midnight
 local OPEN, SWEPT, CLEARED, SETTLED = 0, 1, 2, 3
 local IS_CALENDAR = {d = true, w = true, m = true}
 local IS_TOKENS = {t = true, d = true, w = true, m = true}
@@ -67,13 +68,14 @@ local function load_counter(b, key, stored)
   return b
 end
 
--- Begins a counter that is missing. Its base is unknown, unless the one of the period before shows that the store was not emptied since.
+-- Begins a counter that is missing. Its base is unknown, unless the period has just begun and the counter of the one before shows that the
+-- store was not emptied since: later, requests may have been admitted in it while no budget was set.
 local function new_counter(b, kind, scope, at)
   local start = start_of(kind, at)
   b.key, b.since, b.w, b.h, b.new, b.finish = counter_key(kind, scope, start), at, 0, 0, true, end_of(kind, start)
   local key = counter_key(kind, scope, start_of(kind, start - 1))
   local before = load_counter({}, key, redis.call('GET', key))
-  if before and before.since < start then b.base = 0 end
+  if before and before.since < start and now - start < TURN then b.base = 0 end
   return b
 end
 

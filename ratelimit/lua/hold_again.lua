@@ -14,7 +14,7 @@ for _, scope in ipairs(scopes(user, key)) do
     local found = b and read(b, at)
     if b and not found and end_of(kind, start_of(kind, at)) > now then
       found = new_counter(b, kind, scope, at)
-      b.since = math.max(now + 1, at)
+      b.since, b.base = math.max(now + 1, at), nil  -- of this request at least the ledger has to tell
     end
     if found then
       b.h = b.h + tokens

@@ -3,7 +3,7 @@
 from ias.ids import uuid7
 from ratelimit.periods import period_at
 from ratelimit.ports import BudgetKey, Held, Learned, Period, Sample
-from tests.support.admission_world import BUDGET, NEW_YEAR, NOON, RPM, USER_BUDGET, World, reservation, world
+from tests.support.admission_world import BUDGET, DAY_MS, NEW_YEAR, NOON, RPM, USER_BUDGET, World, reservation, world
 from tests.support.valkey import valkey, valkey_server
 
 __all__ = ["valkey", "valkey_server", "world"]
@@ -45,6 +45,19 @@ async def test_the_next_period_begins_at_nothing_without_asking(world: World) ->
     await world.store.settle([(request, 150)])
     assert await world.spent(at=NEW_YEAR - 1_000) == (150, 0), "charged to the period of its admission"
     assert await world.spent(USER_BUDGET) == (0, 250)
+
+
+async def test_a_budget_that_is_set_again_later_in_a_period_asks_what_was_spent_without_it(world: World) -> None:
+    """The counter of the period before says nothing of requests that were admitted while no budget was set."""
+    world.at(NEW_YEAR - 1_000)
+    await world.admit(BUDGET, tokens=10)
+    world.at(NEW_YEAR + DAY_MS)
+    request = await world.admit(RPM, tokens=900)
+    await world.store.settle([(request, 900)])
+    world.at(NEW_YEAR + 2 * DAY_MS)
+    (unseeded,) = (await world.ask(BUDGET, tokens=200)).unseeded
+    await world.store.seed(unseeded.budget, unseeded.since_ms, 900)
+    assert (await world.ask(BUDGET, tokens=200)).reservation_id is None
 
 
 async def test_a_settlement_reaches_budgets_that_its_admission_did_not_know(world: World) -> None:

@@ -1,5 +1,7 @@
 """The life of a reservation in both stores: held, topped up, extended, swept, settled."""
 
+from dataclasses import replace
+
 import pytest
 
 from ias.ids import uuid7
@@ -122,6 +124,15 @@ async def test_a_budget_promises_the_next_period(world: World) -> None:
     assert (decision.states[0].retry_ms, decision.states[0].ms_to_full) == (end - NOON, end - NOON)
     world.at(end)
     assert (await world.ask(BUDGET, tokens=1)).reservation_id is not None
+
+
+async def test_debt_is_told_apart_from_what_is_held(world: World) -> None:
+    """A budget that was lowered below what is spent, while requests run: their end frees nothing."""
+    await world.admit(BUDGET, tokens=200)
+    spent = await world.admit(BUDGET, tokens=100)
+    await world.store.settle([(spent, 700)])
+    (state,) = (await world.ask(replace(BUDGET, capacity=500), tokens=1)).states
+    assert (state.remaining, state.free, state.held) == (0, -400, 200)
 
 
 # --- dry run ---

@@ -13,6 +13,8 @@ from fractions import Fraction
 from ratelimit.ports import Limit, Period, TokenHold, Unit
 
 NEVER = -1
+TURN_MS = 300_000
+"""Counters that begin so soon after their period begin with nothing spent, if the one before is there."""
 
 
 @dataclass
@@ -104,16 +106,16 @@ class Model:
         assert limit.calendar is not None
         return self.counters.get((limit.bucket, limit.calendar, period(limit.calendar, at)[0]))
 
-    def fresh_counter(self, scope: str, calendar: Period, at: int, since: int) -> Counter:
+    def fresh_counter(self, scope: str, calendar: Period, at: int, now: int) -> Counter:
         start, _ = period(calendar, at)
         before = self.counters.get((scope, calendar, period(calendar, start - 1)[0]))
-        return Counter(since, 0 if before is not None and before.since < start else None)
+        return Counter(at, 0 if before is not None and before.since < start and now < start + TURN_MS else None)
 
     def left(self, limit: Limit, now: int, at: int) -> Fraction:
         if limit.calendar is None:
             bucket = self.bucket(limit, now)
             return limit.capacity - bucket.level - bucket.held
-        counter = self.counter(limit, at) or self.fresh_counter(limit.bucket, limit.calendar, at, at)
+        counter = self.counter(limit, at) or self.fresh_counter(limit.bucket, limit.calendar, at, now)
         return Fraction(limit.capacity - (counter.base or 0) - counter.own - counter.held)
 
     # --- admission ---
@@ -133,7 +135,7 @@ class Model:
         for limit in limits:
             if limit.calendar is None or limit.dry_run:
                 continue
-            counter = self.counter(limit, at) or self.fresh_counter(limit.bucket, limit.calendar, at, at)
+            counter = self.counter(limit, at) or self.fresh_counter(limit.bucket, limit.calendar, at, now)
             if counter.base is None:
                 start = period(limit.calendar, at)[0]
                 self.counters[limit.bucket, limit.calendar, start] = counter
@@ -212,7 +214,7 @@ class Model:
         counter = self.counter(limit, at)
         if counter is None and create:
             counter = self.counters[limit.bucket, limit.calendar, period(limit.calendar, at)[0]] = self.fresh_counter(
-                limit.bucket, limit.calendar, at, at
+                limit.bucket, limit.calendar, at, now
             )
         if counter is not None:
             counter.held += n
@@ -258,7 +260,7 @@ class Model:
             if (scope, calendar, start) not in self.counters:
                 if end <= now:
                     continue
-                self.counters[scope, calendar, start] = self.fresh_counter(scope, calendar, at, max(now + 1, at))
+                self.counters[scope, calendar, start] = Counter(max(now + 1, at), None)
             self.hold(limit, tokens, now, at)
             r.items[limit] = tokens
 

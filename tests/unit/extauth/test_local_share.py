@@ -78,9 +78,19 @@ def test_a_hold_is_chosen_as_the_store_would(hold: TokenHold, held: int) -> None
     assert Process().ask(TOKENS, hold=hold).held_tokens == held
 
 
-def test_more_than_the_share_can_never_pass() -> None:
+def test_more_than_the_limit_can_never_pass() -> None:
     assert [state.retry_ms for state in Process().ask(TOKENS, hold=TokenHold(6_001)).states] == [-1]
     assert [state.retry_ms for state in Process().ask(Limit("none", "b", 1, 60_000, 0)).states] == [-1]
+
+
+def test_a_request_that_only_the_share_is_too_small_for_is_not_told_that_it_never_fits() -> None:
+    """It will, once the store is back: 503, which is tried again, and nothing is taken."""
+    process = Process(2)
+    with pytest.raises(ApiError) as refused:
+        process.ask(REQUESTS, TOKENS, hold=TokenHold(3_001))
+    assert (refused.value.status, refused.value.code) == (503, "service_unavailable")
+    assert process.ask(TOKENS, hold=TokenHold(3_000)).held_tokens == 3_000
+    assert [state.retry_ms for state in process.ask(TOKENS, hold=TokenHold(6_001)).states] == [-1]
 
 
 def test_concurrent_requests_are_held_to_a_rate() -> None:

@@ -30,6 +30,7 @@ SPENT = {"retry-after": "604800", "x-should-retry": "false"}
             SPENT,
         ),
         (LimitState(BUDGET, 10, WEEK_MS, WEEK_MS, held=490), "tokens", "rate_limit_exceeded", {"retry-after": "60", "retry-after-ms": "60000"}),
+        (LimitState(BUDGET, -600, WEEK_MS, WEEK_MS, held=1_000), "insufficient_quota", "insufficient_quota", SPENT),  # lowered while requests run
         (LimitState(NO_BUDGET, 0, 1_000, -1), "insufficient_quota", "insufficient_quota", {"retry-after": "1", "x-should-retry": "false"}),
         (LimitState(BUDGET, 10, WEEK_MS, -1), "tokens", "request_too_large_for_limit", {"x-should-retry": "false"}),
         (LimitState(TOKENS, 1_000, 0, -1), "tokens", "request_too_large_for_limit", {"x-should-retry": "false"}),
