@@ -32,6 +32,8 @@ class Wish:
     """Events after which the client hangs up; 0: as soon as it has asked."""
     body: dict[str, Any] = field(default_factory=dict)
     path: str = "/v1/chat/completions"
+    patience_s: float = PATIENCE_S
+    """Then its client hangs up, whatever has come."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,12 @@ class Outcome:
     """When it was asked, on the monotonic clock."""
 
 
-async def ask(gateway: str, wish: Wish, patience_s: float = PATIENCE_S) -> Outcome:
+async def ask(gateway: str, wish: Wish) -> Outcome:
     """Make one request on a connection of its own."""
     began = time.monotonic()
     seen = _Seen(wish.leave_after)
     try:
-        async with asyncio.timeout(patience_s):
+        async with asyncio.timeout(wish.patience_s):
             address = urlsplit(gateway)
             reader, writer = await asyncio.open_connection(address.hostname, address.port)
             try:

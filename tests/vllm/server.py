@@ -56,12 +56,12 @@ class Vllm:
 
 
 @contextlib.contextmanager
-def running_vllm(environment: Path, folder: Path, *arguments: str) -> Iterator[Vllm]:
-    """Start a server from an environment that has vLLM; `folder` takes its model and its log."""
+def running_vllm(environment: Path, folder: Path, size: str, *arguments: str) -> Iterator[Vllm]:
+    """Start a server from an environment that has vLLM; `folder` takes its model, of a size of `tiny_model`, and its log."""
     python = environment / "bin" / "python"
     model, log = folder / MODEL, folder / "vllm.log"
     if not model.exists():
-        subprocess.run([python, _HERE / "tiny_model.py", model], check=True)
+        subprocess.run([python, _HERE / "tiny_model.py", model, size], check=True)
     port = reserve("127.0.0.1")
     settings = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "1"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("IAS_", "VIRTUAL_ENV", "PYTHON"))}

@@ -1,7 +1,7 @@
 """Makes a model that says nothing sensible: a small random Llama and a tokenizer trained on the spot.
 
-Runs in vLLM's environment: `python tiny_model.py FOLDER`. A head has 64 dimensions, the least that vLLM's kernel for the CPU takes. A token
-takes some 20 ms, as with real models: a much smaller one makes dozens before an engine on a busy machine learns that its client has left.
+Runs in vLLM's environment: `python tiny_model.py FOLDER SIZE`. A head has 64 dimensions, the least that vLLM's kernel for the CPU takes. A token
+of the small one takes some 20 ms, as with real models; the tiny one makes dozens before an engine on a busy machine learns that its client has left.
 """
 
 import sys
@@ -11,7 +11,11 @@ _TEXT = ["the sea is wide and slow", "light falls on every wave", "small birds w
 _TEMPLATE = "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}<|assistant|>"
 
 
-def main(folder: Path) -> None:
+SIZES = {"tiny": (128, 2), "small": (768, 12)}
+"""Width, and layers."""
+
+
+def main(folder: Path, size: str) -> None:
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -27,13 +31,14 @@ def main(folder: Path) -> None:
     fast.save_pretrained(folder)
 
     torch.manual_seed(7)
+    width, layers = SIZES[size]
     config = LlamaConfig(
         vocab_size=len(fast),
-        hidden_size=768,
-        intermediate_size=2048,
-        num_hidden_layers=12,
-        num_attention_heads=12,
-        num_key_value_heads=12,
+        hidden_size=width,
+        intermediate_size=width * 8 // 3,
+        num_hidden_layers=layers,
+        num_attention_heads=width // 64,
+        num_key_value_heads=width // 64,
         head_dim=64,
         max_position_embeddings=2048,
         bos_token_id=fast.bos_token_id,
@@ -43,4 +48,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])
