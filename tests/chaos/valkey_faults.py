@@ -1,5 +1,6 @@
 """What can go wrong with the admission store, each over at once or after a while."""
 
+import os
 import shutil
 import signal
 import time
@@ -26,9 +27,22 @@ def every(stack: Stack) -> list[Fault]:
         faults.freeze(stack, "valkey", AWAY_S),
         Fault(f"out of memory for {AWAY_S:g} s", lambda: _for_a_while(stack, _out_of_memory, _enough_memory)),
         Fault(f"read-only for {AWAY_S:g} s", lambda: _for_a_while(stack, _read_only, _writable)),
+        Fault(f"freeze valkey for {AWAY_S:g} s, extproc killed", lambda: _both_away(stack)),
         faults.kill(stack, "valkey"),
         Fault("restarted empty", lambda: _restart_empty(stack)),
     ]
+
+
+def _both_away(stack: Stack) -> None:
+    """What extauth lets pass by itself reaches no extproc."""
+    frozen = stack.pids()["valkey"]
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        time.sleep(1)  # the breaker is open, requests pass by the local share
+        stack.wait_restarted("extproc", stack.kill("extproc", signal.SIGKILL), deadline_s=60)
+        time.sleep(AWAY_S - 1)
+    finally:
+        os.kill(frozen, signal.SIGCONT)
 
 
 def _ask(stack: Stack, act: Callable[["Redis[Any]"], object]) -> None:
