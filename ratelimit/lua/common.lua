@@ -129,7 +129,7 @@ local function free(b) return floor_div(b.B * b.P - (b.base or 0) - b.w - b.h * 
 -- Reservations. u user, k key, c claimed, s state, n tokens held, p claim, i what is held: limit, amount, limit, amount, ...
 local function write_reservation(id, r, ttl) redis.call('SET', org .. 'r:' .. id, cmsgpack.pack(r), 'PX', ttl) end
 
-local function put(zset, score, id)
-  redis.call('ZADD', org .. zset, score, id)
+local function put(zset, ...)
+  redis.call('ZADD', org .. zset, ...)
   redis.call('PEXPIRE', org .. zset, HELD)
 end

@@ -6,4 +6,5 @@ for i = 3, #ARGV do
   if r then renew(ARGV[i], r, tonumber(ARGV[2])) end
   reply[#reply + 1] = r and 1 or 0
 end
+flush()
 return reply

@@ -4,7 +4,10 @@
 local id, ttl, user, key, tokens = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local r = read_reservation(id)
 if r then
-  if r.s ~= OPEN then renew(id, r, ttl) end
+  if r.s ~= OPEN then
+    renew(id, r, ttl)
+    flush()
+  end
   return {now, 1}
 end
 local at, items = admitted_at(id), {}

@@ -2,10 +2,14 @@
 -- ARGV  reservation ids from 2 on   Reply now, 1
 for i = 2, #ARGV do
   local id = ARGV[i]
-  local r = redis.call('ZREM', org .. 'swept', id) == 1 and read_reservation(id)
-  if r then
-    if r.c == 0 then move(id, r, CLEARED) end
-    write_reservation(id, r, REPORTED)
+  if moved.swept[id] == nil and redis.call('ZSCORE', org .. 'swept', id) then
+    moved.swept[id] = false
+    local r = read_reservation(id)
+    if r then
+      if r.c == 0 then move(id, r, CLEARED) end
+      kept[id] = REPORTED
+    end
   end
 end
+flush()
 return {now, 1}

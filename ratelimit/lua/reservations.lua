@@ -1,47 +1,92 @@
--- What a reservation holds and is charged, and how that changes. Behind common.lua.
+-- What reservations hold and are charged, and how that changes. Behind common.lua.
+-- Many are changed in one call: what they share is read once, and written once by `flush`, behind all reads. A script that fails has written nothing.
 local CALENDARS = {'d', 'w', 'm'}
+local records, rules, buckets, counters, carriers = {}, {}, {}, {}, {}
+local kept, forgotten, held_on = {}, {}, {}
+local moved = {due = {}, swept = {}}  -- reservations and their new scores; false: taken out
 
 local function admitted_at(id) return tonumber(string.sub(id, 1, 8) .. string.sub(id, 10, 13), 16) end
 
 local function read_reservation(id)
-  local packed = redis.call('GET', org .. 'r:' .. id)
-  return packed and cmsgpack.unpack(packed)
+  local r = records[id]
+  if r == nil then
+    local packed = redis.call('GET', org .. 'r:' .. id)
+    r = packed and cmsgpack.unpack(packed)
+    records[id] = r
+  end
+  return r
 end
 
+local function forget(id)
+  records[id], kept[id] = false, nil
+  forgotten[#forgotten + 1] = org .. 'r:' .. id
+end
+
+-- For scripts about one reservation, which write as they go.
 local function read(b, at)
   local key = key_of(b, at)
   return load(b, key, redis.call('GET', key))
 end
 
+-- The bucket of a limit as this script has left it. Two reservations may know one bucket by different rules.
+local function bucket(limit)
+  local b = rules[limit] or rule(limit)
+  rules[limit] = b
+  local key = b.key or key_of(b)
+  local last = buckets[key]
+  if not last then
+    load_bucket(b, key, redis.call('GET', key))
+  elseif last ~= b then
+    b.key, b.w, b.t, b.h = key, last.w, last.t, last.h
+  end
+  buckets[key] = b
+  return b
+end
+
 local function scopes(user, key) return {'org', user ~= '' and 'user:' .. user, key ~= '' and 'key:' .. key} end
+
+-- Keys of the budget counters that carry requests of this user and key, of the day of `at`: a set.
+local function carrying(user, key, at)
+  local who = floor_div(at, DAY) .. user .. '/' .. key
+  local keys = carriers[who]
+  if not keys then
+    keys = {}
+    for _, kind in ipairs(CALENDARS) do
+      local start = start_of(kind, at)
+      for _, scope in ipairs(scopes(user, key)) do
+        if scope then keys[counter_key(kind, scope, start)] = true end
+      end
+    end
+    carriers[who] = keys
+  end
+  return keys
+end
+
+local function load_counters(names)
+  local missing = {}
+  for name in pairs(names) do
+    if counters[name] == nil then missing[#missing + 1] = name end
+  end
+  if #missing == 0 then return end
+  for i, stored in ipairs(redis.call('MGET', unpack(missing))) do
+    counters[missing[i]] = load_counter({}, missing[i], stored) or false
+  end
+end
 
 -- Holds and charges in budget counters: `holds` by key, and `tokens` in those of the request's org, user and key that carry it, whether it
 -- held there or not.
 local function change_budgets(user, key, at, tokens, holds)
-  local keys, carrying = {}, {}
-  if tokens ~= 0 then
-    for _, kind in ipairs(CALENDARS) do
-      local start = start_of(kind, at)
-      for _, scope in ipairs(scopes(user, key)) do
-        if scope then
-          keys[#keys + 1] = counter_key(kind, scope, start)
-          carrying[keys[#keys]] = true
-        end
-      end
-    end
+  load_counters(holds)
+  for name, n in pairs(holds) do
+    local b = counters[name]
+    if b then b.h = math.max(0, b.h + n) end
   end
-  for name in pairs(holds) do
-    if not carrying[name] then keys[#keys + 1] = name end
-  end
-  if #keys == 0 then return end
-  local stored = redis.call('MGET', unpack(keys))
-  for i, name in ipairs(keys) do
-    local b = stored[i] and load_counter({}, name, stored[i])
-    if b then
-      b.h = math.max(0, b.h + (holds[name] or 0))
-      if carrying[name] and b.since <= at then b.w = math.min(MAX, math.max(0, b.w + tokens)) end
-      write_counter(b)
-    end
+  if tokens == 0 then return end
+  local carriers_of_it = carrying(user, key, at)
+  load_counters(carriers_of_it)
+  for name in pairs(carriers_of_it) do
+    local b = counters[name]
+    if b and b.since <= at then b.w = math.min(MAX, math.max(0, b.w + tokens)) end
   end
 end
 
@@ -55,14 +100,13 @@ local function move(id, r, to, total)
   local at, budgets = admitted_at(id), {}
   local holds = (to == OPEN and 1 or 0) - (r.s == OPEN and 1 or 0)
   for i = 1, #r.i, 2 do
-    local b, n = rule(r.i[i]), r.i[i + 1]
-    if b.calendar then
-      budgets[key_of(b, at)] = holds * n
+    local limit, n = r.i[i], r.i[i + 1]
+    if IS_CALENDAR[string.sub(limit, 1, 1)] then
+      budgets[key_of(rule(limit), at)] = holds * n
     else
-      read(b, at)
+      local b = bucket(limit)
       b.h = math.max(0, b.h + holds * n)
       if b.kind == 't' then b.w = math.min(MAX, math.max(0, b.w + (charged(to, n, total) - charged(r.s, n)) * b.P)) end
-      write_bucket(b)
     end
   end
   change_budgets(r.u, r.k, at, charged(to, r.n, total) - charged(r.s, r.n), budgets)
@@ -74,14 +118,39 @@ local function renew(id, r, ttl)
   local was = r.s
   if was ~= OPEN then
     move(id, r, OPEN)
-    redis.call('ZREM', org .. 'swept', id)
+    moved.swept[id] = false
   end
   if was ~= OPEN or r.c == 0 then
     r.c = 1
-    write_reservation(id, r, HELD)
+    kept[id] = HELD
   else
-    redis.call('PEXPIRE', org .. 'r:' .. id, HELD)
+    held_on[org .. 'r:' .. id] = true
   end
-  for i = 1, #r.i, 2 do redis.call('PEXPIRE', key_of(rule(r.i[i]), admitted_at(id)), HELD, 'GT') end
-  put('due', now + ttl, id)
+  for i = 1, #r.i, 2 do held_on[key_of(rule(r.i[i]), admitted_at(id))] = true end
+  moved.due[id] = now + ttl
+end
+
+local function flush_moved(zset, scores)
+  local added, removed = {}, {}
+  for id, score in pairs(scores) do
+    if score then
+      added[#added + 1] = score
+      added[#added + 1] = id
+    else
+      removed[#removed + 1] = id
+    end
+  end
+  if #removed > 0 then redis.call('ZREM', org .. zset, unpack(removed)) end
+  if #added > 0 then put(zset, unpack(added)) end
+end
+
+local function flush()
+  for _, b in pairs(buckets) do write_bucket(b) end
+  for _, b in pairs(counters) do
+    if b then write_counter(b) end
+  end
+  for id, ttl in pairs(kept) do write_reservation(id, records[id], ttl) end
+  if #forgotten > 0 then redis.call('DEL', unpack(forgotten)) end
+  for zset, scores in pairs(moved) do flush_moved(zset, scores) end
+  for key in pairs(held_on) do redis.call('PEXPIRE', key, HELD, 'GT') end
 end

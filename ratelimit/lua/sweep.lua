@@ -3,13 +3,13 @@
 local limit = ARGV[2]
 for _, id in ipairs(redis.call('ZRANGE', org .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', '0', limit)) do
   local r = read_reservation(id)
-  redis.call('ZREM', org .. 'due', id)
+  moved.due[id] = false
   if r then
     move(id, r, SWEPT)
-    write_reservation(id, r, HELD)
-    put('swept', now, id)
+    kept[id], moved.swept[id] = HELD, now
   end
 end
+flush()
 local first = redis.call('ZRANGE', org .. 'due', '0', '0', 'WITHSCORES')
 local reply = {now, tonumber(first[2] or -1)}
 for _, id in ipairs(redis.call('ZRANGE', org .. 'swept', '0', limit - 1)) do

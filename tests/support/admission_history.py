@@ -3,7 +3,7 @@
 import math
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -170,31 +170,42 @@ class History:
         who = live.who
         what = r.random()
         if what < 0.30:
-            ttl = r.choice([1, 5_000, _HOUR])
-            (held,) = await self.store.extend([who], ttl)
-            assert held == self.model.extend(who.reservation_id, self.now, ttl), who
-            if held == "unknown" and r.random() < 0.8:
-                self._catch_up()
-                for _ in range(2):
-                    await self.store.hold_again(who, live.tokens, ttl)
-                    self.model.hold_again(who.reservation_id, _at(who), (who.user_id, who.key_id), live.tokens, self.now, ttl)
+            await self._extend(self._some_of_the_live(), r.choice([1, 5_000, _HOUR]))
         elif what < 0.5:
             more = r.choice([1, 64, 3_000])
             held = await self.store.top_up(who, more)
             assert held == self.model.top_up(who.reservation_id, more, self.now), who
             live.tokens += more if held == "granted" else 0
         else:
-            await self._settle(live, r.choice([0, live.tokens, r.randint(0, live.tokens + 200)]))
+            await self._settle({live.who: r.choice([0, live.tokens, r.randint(0, live.tokens + 200)]) for live in self._some_of_the_live()})
 
-    async def _settle(self, live: Live, total: int) -> None:
-        who = live.who
-        known = self.model.reservations.get(who.reservation_id)
-        self.stats["late"] += known is not None and known.charged is not None
+    def _some_of_the_live(self) -> list[Live]:
+        """What one call is about: often one request, sometimes a few."""
+        return self.rnd.sample(self.live, min(self.rnd.choice([1, 1, 2, 5]), len(self.live)))
+
+    async def _extend(self, some: Sequence[Live], ttl: int) -> None:
+        answers = await self.store.extend([live.who for live in some], ttl)
+        for live, held in zip(some, answers, strict=True):
+            assert held == self.model.extend(live.who.reservation_id, self.now, ttl), live.who
+        for live, held in zip(some, answers, strict=True):
+            if held == "unknown" and self.rnd.random() < 0.8:
+                who = live.who
+                self._catch_up()
+                for _ in range(2):
+                    await self.store.hold_again(who, live.tokens, ttl)
+                    self.model.hold_again(who.reservation_id, _at(who), (who.user_id, who.key_id), live.tokens, self.now, ttl)
+
+    async def _settle(self, totals: Mapping[Reservation, int]) -> None:
+        for who in totals:
+            known = self.model.reservations.get(who.reservation_id)
+            self.stats["late"] += known is not None and known.charged is not None
+        repeated = list(totals.items()) * self.rnd.choice([1, 1, 2])
         for _ in range(self.rnd.choice([1, 1, 2])):
-            await self.store.settle([(who, total)])
-            self.model.settle(who.reservation_id, _at(who), (who.user_id, who.key_id), total, self.now, in_store=who.in_store)
-        self.live.remove(live)
-        self.in_flight.append((who, total))
+            await self.store.settle(repeated)
+            for who, total in repeated:
+                self.model.settle(who.reservation_id, _at(who), (who.user_id, who.key_id), total, self.now, in_store=who.in_store)
+        self.live = [live for live in self.live if live.who not in totals]
+        self.in_flight += totals.items()
 
     async def _sweep(self, report: float) -> None:
         found = await self.store.sweep()
@@ -247,8 +258,8 @@ class History:
             assert expected == (state and (state.since_ms, state.base, state.own, state.held)), name
 
     async def _end(self, before_sweep: Callable[[], None]) -> None:
-        for live in list(self.live):
-            await self._settle(live, self.rnd.randint(0, live.tokens + 100))
+        while self.live:
+            await self._settle({live.who: self.rnd.randint(0, live.tokens + 100) for live in self._some_of_the_live()})
         before_sweep()
         assert await self.store.sweep() == []
         self._arrive(len(self.in_flight))
