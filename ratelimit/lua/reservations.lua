@@ -36,8 +36,9 @@ local function bucket(limit)
   local last = buckets[key]
   if not last then
     load_bucket(b, key, redis.call('GET', key))
-  elseif last ~= b then
-    b.key, b.w, b.t, b.h = key, last.w, last.t, last.h
+  else
+    b.key, b.w, b.h = key, last.w, last.h
+    b.t = (b.w > 0 or b.h > 0) and last.t or now  -- an empty one is forgotten, and its time with it
   end
   buckets[key] = b
   return b

@@ -105,7 +105,7 @@ MUTANTS = [
     Mutant("    move(id, r, SWEPT)\n", ""),
     Mutant("kept[id], moved.swept[id] = HELD, now", "kept[id] = HELD"),
     # many in one call
-    Mutant("  elseif last ~= b then\n", "  elseif false then\n"),
+    Mutant("(b.w > 0 or b.h > 0) and last.t or now", "last.t"),
     Mutant("  buckets[key] = b\n", "  buckets[key] = last or b\n"),
     Mutant("marked[mark] or redis.call", "redis.call"),
     Mutant("records[id], kept[id] = false, nil", "kept[id] = nil"),
