@@ -54,6 +54,14 @@ async def test_a_second_settlement_does_nothing(world: World) -> None:
     assert await world.spent() == (60, 0)
 
 
+async def test_reservations_that_know_a_bucket_by_other_limits_share_it_also_when_they_end_together(world: World) -> None:
+    """The limit was changed while the first one ran."""
+    smaller = replace(TPM, capacity=900)
+    requests = [await world.admit(TPM, tokens=100), await world.admit(smaller, tokens=200), await world.admit(TPM, tokens=50)]
+    await world.store.settle([(request, 10 * (number + 1)) for number, request in enumerate(requests)])
+    assert [(s.remaining, s.held) for s in (await world.ask(TPM, tokens=0)).states] == [(940, 0)]
+
+
 async def test_one_refusing_limit_leaves_all_others_untouched(world: World) -> None:
     await world.admit(STREAMS, BUDGET, tokens=1)
     await world.admit(STREAMS, BUDGET, tokens=1)

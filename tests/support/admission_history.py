@@ -131,6 +131,7 @@ class History:
         if decision.reservation_id is not None and granted is not None:
             assert (decision.held_tokens, uuid7_ms(uuid.UUID(decision.reservation_id))) == (granted.tokens, at)
             self.live.append(Live(who, granted.tokens))
+            self.latest = max(self.latest, _at(who))  # ids may be ahead of the clock, never behind a counter's `since`
         self._compare_states(decision, before, at)
 
     async def _decided(self, admission: Admission) -> Decision:

@@ -88,7 +88,7 @@ MUTANTS = [
     Mutant("b.dry and math.max(0, math.min(more, free(b))) or more", "more"),
     Mutant("r.i[i + 1] = r.i[i + 1] + b.more", "r.i[i + 1] = r.i[i + 1]"),
     Mutant("r.n = r.n + more", ""),
-    Mutant("    renew(id, r, ttl)\n    flush()\n", ""),
+    Mutant("  if r.s ~= OPEN then\n    renew(id, r, ttl)\n    flush()\n  end\n  return {now, 1}\n", ""),
     Mutant("if b and not found and end_of(kind, start_of(kind, at)) > now then", "if b and not found then"),
     Mutant("if b then b.h = math.max(0, b.h + n) end", ""),
     Mutant("b.free = b.free - n", ""),
@@ -106,13 +106,11 @@ MUTANTS = [
     Mutant("kept[id], moved.swept[id] = HELD, now", "kept[id] = HELD"),
     # many in one call
     Mutant("(b.w > 0 or b.h > 0) and last.t or now", "last.t"),
-    Mutant("  buckets[key] = b\n", "  buckets[key] = last or b\n"),
     Mutant("marked[mark] or redis.call", "redis.call"),
     Mutant("records[id], kept[id] = false, nil", "kept[id] = nil"),
     Mutant("  if #forgotten > 0 then redis.call('DEL', unpack(forgotten)) end\n", ""),
     Mutant("  for _, b in pairs(counters) do\n    if b then write_counter(b) end\n  end\n", ""),
     Mutant("  for _, b in pairs(buckets) do write_bucket(b) end\n", ""),
-    Mutant("  for key in pairs(held_on) do redis.call('PEXPIRE', key, HELD, 'GT') end\n", ""),
     Mutant("b.since ~= tonumber(ARGV[5])", "false"),
     Mutant("b.base = tonumber(ARGV[6])", "b.base = (b.base or 0) + tonumber(ARGV[6])"),
 ]
