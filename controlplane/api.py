@@ -22,13 +22,14 @@ from controlplane.openapi import DESCRIPTION, complete
 from controlplane.orgs.router import router as orgs
 from controlplane.problem_pages import router as problems
 from controlplane.publishing.router import router as publishing
+from controlplane.requests.router import router as requests
 from controlplane.routes import operations
 from controlplane.runtime import Runtime, RuntimeNow
 from controlplane.security_events.router import router as security_events
 from controlplane.sign_in.router import router as sign_in
 from controlplane.usage.router import router as usage
 
-ROUTERS: tuple[APIRouter, ...] = (sign_in, accounts, orgs, keys, limits, budgets, audit, backends, publishing, usage, security_events)
+ROUTERS: tuple[APIRouter, ...] = (sign_in, accounts, orgs, keys, limits, budgets, audit, backends, publishing, usage, requests, security_events)
 """Every domain's router; each is mounted below `/api`."""
 
 _READY_TIMEOUT_S = 2

@@ -367,6 +367,23 @@ idempotency_keys = Table(
     _created_at(),
 )
 
+refused_requests = Table(
+    "refused_requests",
+    metadata,
+    _id("event_id"),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    _text("request_id"),
+    _time("at", nullable=False),
+    _reference("org_id"),
+    _reference("user_id"),
+    _reference("key_id"),
+    _text("method"),
+    _text("path"),
+    _text("message"),
+    _text("model", nullable=True),
+    Column("limits", JSONB, nullable=False),
+)
+
 change_log = Table(
     "change_log",
     metadata,

@@ -22,7 +22,7 @@ from extauth.lookup import CredentialLookup
 from extauth.operation import Operation
 from extauth.ports import ReaderUnavailable
 from extauth.records import KnownCredential
-from extauth.refusal import refusal
+from extauth.refusal import refusal, sample_of
 from extauth.security_events import SecurityEvents, client_address
 from extauth.snapshot import Snapshot
 from ias import context as contexts
@@ -30,10 +30,12 @@ from ias import logs, telemetry
 from ias.apikeys import ApiKey
 from ias.endpoints import Endpoint
 from ias.errors import ApiError, invalid_api_key, service_unavailable
+from ias.gateway_views import Credential
+from ias.security_event import RefusedRequest
 from ias.transport import Call, Status
 from protos.auth_pb2 import CheckRequest
 from ratelimit.headers import limit_headers
-from ratelimit.ports import Decision
+from ratelimit.ports import Decision, LimitState
 
 log = logs.get(__name__)
 
@@ -89,7 +91,7 @@ class CheckService:
 
     def _decide(self, check: "_Check", operation: Operation, key: ApiKey, known: KnownCredential | None) -> bool:
         known = authenticate(key, known, self._policy.peppers, datetime.now(UTC))
-        check.org_id = known.credential.org_id
+        check.owner = known.credential
         if operation.endpoint is Endpoint.MODELS:
             check.reply(200, answer.respond(200, answer_models(operation, known, self._snapshot.publications)))
             return False
@@ -131,6 +133,7 @@ class CheckService:
             self._learned.note(context.org_id, context.publication_id, decision.learned)
         _count(decision)
         if decision.reservation_id is None:
+            check.states = decision.states
             raise refusal(decision.states, passage.plan.hold)
         context = passage.admitted(decision.reservation_id, decision.held_tokens, in_store, _wall_ms())
         telemetry.ADMISSIONS.labels(context.endpoint).inc()
@@ -156,7 +159,8 @@ class CheckService:
             error = service_unavailable("Authorization")
         check.reply(error.status, _refusal(error, incoming.target))
         credential = check.key.hint if check.key else None
-        self._security.count(error.status, error.code, check.org_id, credential, client_address(incoming.headers))
+        org_id = check.owner.org_id if check.owner else None
+        self._security.count(error.status, error.code, org_id, credential, client_address(incoming.headers), check.sample(error))
         log.info(
             "request refused",
             status=error.status,
@@ -165,14 +169,14 @@ class CheckService:
             path=incoming.target.partition("?")[0][:200],
             request_id=incoming.request_id[:128],
             credential=credential,
-            org_id=check.org_id,
+            org_id=org_id,
         )
 
 
 class _Check:
-    """One call on its way. `key`, `org_id`, `passage` and `wanted` are filled in as they become known."""
+    """One call on its way. `key`, `owner`, `passage`, `wanted` and `states` are filled in as they become known."""
 
-    __slots__ = ("_call", "_started", "incoming", "key", "org_id", "passage", "wanted")
+    __slots__ = ("_call", "_started", "incoming", "key", "owner", "passage", "states", "wanted")
     passage: Passage
     wanted: Wanted
 
@@ -181,11 +185,19 @@ class _Check:
         self._started = time.perf_counter()
         self.incoming = incoming
         self.key: ApiKey | None = None
-        self.org_id: str | None = None
+        self.owner: Credential | None = None
+        self.states: Sequence[LimitState] = ()
 
     def wait_for(self, passage: Passage) -> None:
         self.passage = passage
         self.wanted = Wanted(passage.admission(secrets.randbits(80)), passage.grace_tokens)
+
+    def sample(self, error: ApiError) -> RefusedRequest | None:
+        """What is kept of it when it is refused; nothing of requests without a key that we know."""
+        if self.owner is None:
+            return None
+        model = self.passage.context.model if self.states else None  # what limits decide has come so far
+        return sample_of(self.incoming, error, self.owner, model, self.states, _wall_ms())
 
     def reply(self, status: int, message: bytes) -> None:
         self._call.reply(message)

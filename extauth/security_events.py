@@ -13,7 +13,7 @@ from extauth.refusal_counts import MINUTE_MS, Kind, RefusalCounts, network_of
 from ias import cloudevents, logs
 from ias.ids import uuid7
 from ias.kafka import KafkaUnavailable, Message, Publisher
-from ias.security_event import SOURCE, SUFFIX, TYPE, RequestsRefused, decode, encode
+from ias.security_event import SOURCE, SUFFIX, TYPE, RefusedRequest, RequestsRefused, decode, encode
 from ias.telemetry import SECURITY_EVENTS_DROPPED, SECURITY_REFUSALS
 
 _INTERVAL_S = 5.0
@@ -35,14 +35,16 @@ class SecurityEvents:
         if directory is not None:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-    def count(self, status: int, code: str, org_id: str | None, credential: str | None, address: str | None) -> None:
-        """Count a refusal: 401, 403, 404 and 429. `credential` is the key's hint, `address` the client's."""
+    def count(
+        self, status: int, code: str, org_id: str | None, credential: str | None, address: str | None, sample: RefusedRequest | None = None
+    ) -> None:
+        """Count a refusal: 401, 403, 404 and 429. `credential` is the key's hint, `address` the client's; a sample has a known key."""
         if status not in {401, 403, 404, 429}:
             return
         SECURITY_REFUSALS.labels(status, code).inc()
         if self._directory is not None:
             minute_ms = _now_ms() // MINUTE_MS * MINUTE_MS
-            self._counts.add(Kind(minute_ms, status, code, org_id, credential, network_of(address) if address else None))
+            self._counts.add(Kind(minute_ms, status, code, org_id, credential, network_of(address) if address else None), sample)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Hand over minute by minute until `stop` is set, then everything. Never raises for a full disk or Kafka away."""
@@ -64,7 +66,7 @@ class SecurityEvents:
         if self._directory is None:
             return
         try:
-            self._write(self._directory, [_event(kind, requests) for kind, requests in self._counts.take_before(before_ms)])
+            self._write(self._directory, [_event(kind, requests, samples) for kind, requests, samples in self._counts.take_before(before_ms)])
             if self._publisher is not None:
                 await self._ship(self._directory, self._publisher)
         except OSError as error:
@@ -98,8 +100,8 @@ def client_address(headers: Mapping[str, str]) -> str | None:
     return headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or None
 
 
-def _event(kind: Kind, requests: int) -> RequestsRefused:
-    return RequestsRefused(event_id=str(uuid7(_now_ms())), requests=requests, **kind._asdict())
+def _event(kind: Kind, requests: int, samples: tuple[RefusedRequest, ...]) -> RequestsRefused:
+    return RequestsRefused(event_id=str(uuid7(_now_ms())), requests=requests, samples=samples, **kind._asdict())
 
 
 def _message(event: RequestsRefused) -> Message:

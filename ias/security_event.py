@@ -17,6 +17,37 @@ SUFFIX = ".security"
 """Of the files by which extauth hands its events over on one machine: one event a line, complete from the moment it is seen."""
 
 
+MOST_SAMPLES = 10
+"""Of one event: the latest."""
+
+
+class LimitSeen(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A limit as it stood when a request was refused."""
+
+    name: str
+    unit: str
+    capacity: int
+    remaining: int
+    retry_ms: int = 0
+    """0: this one would have let the request pass; -1: it never will."""
+    dry_run: bool = False
+
+
+class RefusedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the refused requests, so that who looks for it finds it and the reason. Only of keys that are known."""
+
+    request_id: str
+    at_ms: int
+    user_id: str
+    key_id: str
+    method: str
+    path: str
+    message: str
+    """What the client was told."""
+    model: str | None = None
+    limits: tuple[LimitSeen, ...] = ()
+
+
 class RequestsRefused(msgspec.Struct, frozen=True, kw_only=True):
     """Refusals that are alike."""
 
@@ -35,6 +66,8 @@ class RequestsRefused(msgspec.Struct, frozen=True, kw_only=True):
     overflow: bool = False
     """There were more different ones in the minute than are told apart: these are all others of this status, code and org together."""
     requests: int
+    samples: tuple[RefusedRequest, ...] = ()
+    """The latest of them, at most `MOST_SAMPLES`; none of requests that nobody's key made."""
 
 
 _LATEST_MS = 1 << 47
@@ -56,6 +89,9 @@ def decode(data: bytes) -> RequestsRefused:
     uuid7_ms(uuid.UUID(event.event_id))
     if not 0 <= event.minute_ms < _LATEST_MS or "\0" in event.code + (event.credential or "") + (event.address or ""):
         raise ValueError("no time that a calendar has, or no text that a database keeps")
-    if event.org_id is not None:
-        uuid.UUID(event.org_id)
+    if any(not 0 <= sample.at_ms < _LATEST_MS for sample in event.samples):
+        raise ValueError("no time that a calendar has")
+    for value in (event.org_id, *(value for sample in event.samples for value in (sample.user_id, sample.key_id))):
+        if value is not None:
+            uuid.UUID(value)
     return event

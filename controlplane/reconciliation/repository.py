@@ -12,8 +12,11 @@ from sqlalchemy.dialects.postgresql import insert
 from controlplane.reconciliation.rules import Followed, Tokens
 from controlplane.repository import Repository
 from controlplane.schema import backends, engine_counters, publications
+from controlplane.usage.dimensions import Dimension
 from controlplane.usage.periods import Period
 from controlplane.usage.repository import UsageRepository
+
+MOST_PUBLICATIONS = 100_000
 
 
 class ReconciliationRepository(Repository):
@@ -45,7 +48,7 @@ class ReconciliationRepository(Repository):
 
     async def ledger_since(self, since: datetime) -> dict[tuple[UUID, str], Tokens]:
         """Return the tokens of requests admitted since a moment, by engine and its own name of the model, as publications say today."""
-        _, (groups,) = await UsageRepository(self.uow, self.reach).sums(Period(since, None), "publication_id")
+        _, (groups,) = await UsageRepository(self.uow, self.reach).breakdown(Period(since, None), [Dimension.PUBLICATION], {}, MOST_PUBLICATIONS)
         query = select(publications.c.id, publications.c.backend_id, publications.c.upstream_model)
         served = {row.id: (row.backend_id, row.upstream_model) for row in (await self.uow.execute(query)).all()}
         totals: defaultdict[tuple[UUID, str], Tokens] = defaultdict(lambda: Tokens(0, 0))

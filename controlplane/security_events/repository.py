@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Select
 from sqlalchemy.dialects.postgresql import insert
 
 from controlplane.repository import Repository
-from controlplane.schema import security_events
+from controlplane.schema import refused_requests, security_events
 from controlplane.usage.rules import instant
-from ias.security_event import RequestsRefused
+from ias.security_event import MOST_SAMPLES, RefusedRequest, RequestsRefused
 
 _MOST = 2**53
 _TEXT = 200
+_MESSAGE = 500
+_LIMITS = 30
 
 
 class SecurityEventRepository(Repository):
@@ -26,7 +29,11 @@ class SecurityEventRepository(Repository):
     async def add(self, events: Sequence[RequestsRefused]) -> int:
         """Insert those that are not there yet and return how many."""
         statement = insert(security_events).values([_row(event) for event in events]).on_conflict_do_nothing()
-        return (await self.uow.execute(statement)).rowcount
+        added = (await self.uow.execute(statement)).rowcount
+        samples = [_sample(event, place, one) for event in events if event.org_id for place, one in enumerate(event.samples[:MOST_SAMPLES])]
+        if samples:
+            await self.uow.execute(insert(refused_requests).values(samples).on_conflict_do_nothing())
+        return added
 
     async def delete_before(self, moment: datetime) -> int:
         """Delete the events of minutes before a moment and return how many."""
@@ -45,3 +52,26 @@ def _row(event: RequestsRefused) -> dict[str, Any]:
         "overflow": event.overflow,
         "requests": min(max(event.requests, 0), _MOST),
     }
+
+
+def _sample(event: RequestsRefused, place: int, sample: RefusedRequest) -> dict[str, Any]:
+    limits = [msgspec.structs.asdict(limit) | {"name": _text(limit.name), "unit": _text(limit.unit)} for limit in sample.limits[:_LIMITS]]
+    return {
+        "event_id": event.event_id,
+        "place": place,
+        "request_id": _text(sample.request_id),
+        "at": instant(sample.at_ms),
+        "org_id": event.org_id,
+        "user_id": sample.user_id,
+        "key_id": sample.key_id,
+        "method": _text(sample.method),
+        "path": _text(sample.path),
+        "message": _text(sample.message, _MESSAGE),
+        "model": sample.model and _text(sample.model),
+        "limits": limits,
+    }
+
+
+def _text(text: str, most: int = _TEXT) -> str:
+    """PostgreSQL keeps no NUL."""
+    return text[:most].replace("\0", "")

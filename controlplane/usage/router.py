@@ -1,46 +1,81 @@
-"""Routes of analytics."""
+"""Routes of analytics: the same questions of the own usage, of an org's and of everybody's."""
 
-from typing import Annotated
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Depends, Query
 
 from controlplane.authorization import Access, require
+from controlplane.export import CsvResponse
 from controlplane.idempotency.route import Router
 from controlplane.orgs.service import find as find_org
+from controlplane.repository import Reach
 from controlplane.usage import service
-from controlplane.usage.schemas import OrgUsageView, PeriodQuery, RequestId, RequestList, SeriesQuery, SeriesView, SystemUsageView
+from controlplane.usage.schemas import (
+    OrgUsageView,
+    OwnUsageView,
+    ReportQuery,
+    SeriesQuery,
+    SeriesView,
+    SystemUsageView,
+    TopQuery,
+    TopView,
+    UsageQuery,
+    UsageView,
+)
+from controlplane.usage.service import Span
 from ias.roles import Permission
 
 router = Router(tags=["usage"])
-UsageReader = Annotated[Access, require(Permission.ORG_USAGE_VIEW)]
+Reader = Annotated[Access, require(Permission.ORG_USAGE_VIEW)]
 
 
-@router.get("/analytics/org/{org}", name="usage.org")
-async def org_usage(org: str, access: UsageReader, period: Annotated[PeriodQuery, Query()]) -> OrgUsageView:
-    """Sum up an org's usage by model, user, key and outcome."""
-    reach = access.reach.within((await find_org(access, org)).id)
-    return await service.org_usage(access.uow, reach, period)
+async def own(access: Reader) -> Span:
+    """What the person who asks has used."""
+    return Span(access.uow, Reach(access.principal.org_id, access.user_id))
 
 
-@router.get("/analytics/system", name="usage.system")
-async def system_usage(access: Annotated[Access, require(Permission.SYSTEM_USAGE_VIEW)], period: Annotated[PeriodQuery, Query()]) -> SystemUsageView:
-    """Sum up everyone's usage by org, model and outcome (System Admin)."""
-    return await service.system_usage(access.uow, access.reach, period)
+async def of_org(org: str, access: Reader) -> Span:
+    """What an org within the reach has used."""
+    return Span(access.uow, access.reach.within((await find_org(access, org)).id))
 
 
-@router.get("/analytics/org/{org}/series", name="usage.org_series")
-async def org_series(org: str, access: UsageReader, query: Annotated[SeriesQuery, Query()]) -> SeriesView:
-    """Sum up an org's usage by quarter hour, hour or day."""
-    return await service.series(access.uow, access.reach.within((await find_org(access, org)).id), query)
+async def of_system(access: Annotated[Access, require(Permission.SYSTEM_USAGE_VIEW)]) -> Span:
+    """What everybody has used."""
+    return Span(access.uow, access.reach)
 
 
-@router.get("/analytics/system/series", name="usage.system_series")
-async def system_series(access: Annotated[Access, require(Permission.SYSTEM_USAGE_VIEW)], query: Annotated[SeriesQuery, Query()]) -> SeriesView:
-    """Sum up everyone's usage by quarter hour, hour or day (System Admin)."""
-    return await service.series(access.uow, access.reach, query)
+def add_routes(scope: str, path: str, span_of: Any, view: type[UsageView], whose: str) -> None:
+    """Add the routes of one scope."""
+    spanning = Depends(span_of, scope="function")
+
+    @router.get(path, name=f"usage.{scope}", response_model=view, description=f"Sum up {whose} usage, with breakdowns, error rate and latency.")
+    async def usage(span: Annotated[Span, spanning], query: Annotated[UsageQuery, Query()]) -> Any:
+        return await service.usage(span, query, view)
+
+    @router.get(f"{path}/series", name=f"usage.{scope}_series", description=f"Sum up {whose} usage by quarter hour, hour or day.")
+    async def series(span: Annotated[Span, spanning], query: Annotated[SeriesQuery, Query()]) -> SeriesView:
+        return await service.series(span, query)
+
+    @router.get(f"{path}/top", name=f"usage.{scope}_top", description=f"Tell whose part of {whose} usage is the greatest.")
+    async def top(span: Annotated[Span, spanning], query: Annotated[TopQuery, Query()]) -> TopView:
+        return await service.top(span, query)
+
+    @router.get(
+        f"{path}/report.csv",
+        name=f"usage.{scope}_report",
+        response_class=CsvResponse,
+        description=f"Report {whose} usage as CSV, a row for each interval and combination of dimensions asked for.",
+    )
+    async def report(span: Annotated[Span, spanning], query: Annotated[ReportQuery, Query()]) -> CsvResponse:
+        head, rows = await service.report(span, query)
+
+        async def pages() -> AsyncIterator[Sequence[Sequence[object]]]:
+            yield rows
+
+        return CsvResponse.of("usage", head, pages())
 
 
-@router.get("/requests/{request_id}", name="usage.request")
-async def request_rows(request_id: Annotated[RequestId, Path()], access: UsageReader) -> RequestList:
-    """Show what the ledger has of a request, by the `x-request-id` of its answer."""
-    return await service.request_rows(access.uow, access.reach, request_id)
+add_routes("own", "/analytics/own", own, OwnUsageView, "your own")
+add_routes("org", "/analytics/org/{org}", of_org, OrgUsageView, "an org's")
+add_routes("system", "/analytics/system", of_system, SystemUsageView, "everybody's")

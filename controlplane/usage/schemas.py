@@ -1,17 +1,21 @@
 """JSON of analytics."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
 from controlplane.api_model import ApiModel
+from controlplane.usage.dimensions import Dimension, quantile_ms
+from controlplane.usage.repository import BUCKETS, Filters
+from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS
 from ias.endpoints import Endpoint
-from ias.usage_event import Outcome, UsageSource
+from ias.usage_event import Outcome
 
-RequestId = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+_NAME = r"^[^\x00-\x1f\x7f]+$"
 
 
 class PeriodQuery(ApiModel):
@@ -19,6 +23,28 @@ class PeriodQuery(ApiModel):
 
     from_: AwareDatetime | None = Field(default=None, alias="from", description="inclusive; by default 30 days before `to`")
     to: AwareDatetime | None = Field(default=None, description="exclusive; by default everything until now")
+
+
+class UsageFilter(PeriodQuery):
+    """The period, and what counts of it; what is left out does not narrow."""
+
+    model: str | None = Field(default=None, max_length=200, pattern=_NAME, description="the name that clients use")
+    user: UUID | None = None
+    key: UUID | None = None
+    publication: UUID | None = None
+    endpoint: Endpoint | None = None
+    outcome: Outcome | None = None
+
+    def filters(self) -> Filters:
+        """The same for the repository."""
+        given = {dimension: getattr(self, dimension, None) for dimension in Dimension}
+        return {dimension: value for dimension, value in given.items() if value is not None}
+
+
+class UsageQuery(UsageFilter):
+    """What counts, and how long the breakdowns are."""
+
+    top: int = Field(default=50, ge=1, le=1_000, description="groups in each breakdown, those with the most tokens first")
 
 
 class Interval(StrEnum):
@@ -34,20 +60,57 @@ class Interval(StrEnum):
         return {Interval.QUARTER_HOUR: timedelta(minutes=15), Interval.HOUR: timedelta(hours=1), Interval.DAY: timedelta(days=1)}[self]
 
 
-class SeriesQuery(PeriodQuery):
-    """The period, and into what it is cut."""
+class SeriesQuery(UsageFilter):
+    """What counts, and into what it is cut."""
 
     interval: Interval = Interval.DAY
+    by: Dimension | None = Field(default=None, description="a point for each interval and each of these")
+
+
+class Order(StrEnum):
+    """What makes a group the first."""
+
+    TOKENS = "tokens"
+    REQUESTS = "requests"
+    ERRORS = "errors"
+
+
+class TopQuery(UsageFilter):
+    """What counts, and whose is the most."""
+
+    by: Dimension = Dimension.MODEL
+    order: Order = Order.TOKENS
+    limit: int = Field(default=10, ge=1, le=1_000)
+
+
+class ReportQuery(UsageFilter):
+    """What counts, and what each row of the file stands for."""
+
+    by: list[Dimension] = Field(default=[], max_length=len(Dimension), description="a row for each combination; repeatable")
+    interval: Interval | None = Field(default=None, description="a row for each interval, too")
+
+
+class Latency(ApiModel):
+    """Of so many of a hundred requests at most so long. Estimated from a histogram; null: there was none."""
+
+    p50_ms: int | None
+    p90_ms: int | None
+    p95_ms: int | None
+    p99_ms: int | None
 
 
 class Sums(ApiModel):
     """Cached input and reasoning tokens are parts of input and output tokens, not beside them."""
 
     requests: int
+    errors: int = Field(description="requests that an engine failed, or whose end nobody saw")
+    error_rate: float = Field(description="errors of all requests, 0 to 1")
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int
     reasoning_tokens: int
+    latency: Latency = Field(description="from admission to the end")
+    first_token: Latency = Field(description="from admission to the first token of a stream")
 
 
 class ModelSums(Sums):
@@ -70,6 +133,18 @@ class KeySums(Sums):
     name: str | None
 
 
+class PublicationSums(Sums):
+    """Of one publication."""
+
+    publication_id: UUID
+
+
+class EndpointSums(Sums):
+    """Of one endpoint."""
+
+    endpoint: Endpoint
+
+
 class OutcomeSums(Sums):
     """Of all requests that ended in one way."""
 
@@ -84,20 +159,27 @@ class OrgSums(Sums):
 
 
 class UsageView(ApiModel):
-    """Usage of a period. A breakdown holds at most 1,000 groups, those with the most tokens first."""
+    """Usage of a period. A breakdown holds the groups with the most tokens first."""
 
     from_: datetime = Field(alias="from")
     to: datetime | None
     totals: Sums
     by_model: list[ModelSums]
+    by_publication: list[PublicationSums]
+    by_endpoint: list[EndpointSums]
     by_outcome: list[OutcomeSums]
 
 
-class OrgUsageView(UsageView):
+class OwnUsageView(UsageView):
+    """Usage of the person who asks."""
+
+    by_key: list[KeySums]
+
+
+class OrgUsageView(OwnUsageView):
     """Usage of an org."""
 
     by_user: list[UserSums]
-    by_key: list[KeySums]
 
 
 class SystemUsageView(UsageView):
@@ -110,6 +192,7 @@ class Point(Sums):
     """Of one interval; the first and the last may reach beyond the period, whose requests alone are counted."""
 
     start: datetime
+    group: str | None = Field(description="of the dimension that was asked for with `by`")
 
 
 class SeriesView(ApiModel):
@@ -118,44 +201,37 @@ class SeriesView(ApiModel):
     from_: datetime = Field(alias="from")
     to: datetime | None
     interval: Interval
+    by: Dimension | None
     points: list[Point]
 
 
-class RequestView(ApiModel):
-    """One row of the ledger."""
+class GroupSums(Sums):
+    """Of one group."""
 
-    event_id: UUID
-    request_id: str
-    admitted_at: datetime
-    ended_at: datetime
-    recorded_at: datetime
-    org_id: UUID
-    user_id: UUID
-    key_id: UUID
-    publication_id: UUID
-    model: str
-    upstream_model: str
-    endpoint: Endpoint
-    stream: bool
-    outcome: Outcome
-    http_status: int
-    input_tokens: int
-    cached_input_tokens: int
-    output_tokens: int
-    reasoning_tokens: int
-    usage_source: UsageSource
-    held_tokens: int
-    time_to_first_token_ms: int | None
-    duration_ms: int
-    tags: dict[str, str]
+    group: str
+    """An id of an org, user, key or publication; else the name itself."""
+    name: str | None
+    """What people call what has an id."""
 
 
-class RequestList(ApiModel):
-    """All rows of one request id: one, unless a client chose the id more than once."""
+class TopView(ApiModel):
+    """Groups, the first one first."""
 
-    items: list[RequestView]
+    from_: datetime = Field(alias="from")
+    to: datetime | None
+    by: Dimension
+    order: Order
+    items: list[GroupSums]
 
 
 def sums_of(row: Any, **more: Any) -> dict[str, Any]:
-    """Return the fields of `Sums` from a row, and more."""
-    return {name: getattr(row, name) for name in Sums.model_fields} | more
+    """Return the fields of `Sums` from a row of the repository, and more."""
+    plain = ("requests", "errors", "input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens")
+    error_rate = round(float(row.errors / row.requests), 6) if row.requests else 0.0
+    latencies = {"latency": _latency(row, "durations", DURATION_BOUNDS_MS), "first_token": _latency(row, "first_tokens", FIRST_TOKEN_BOUNDS_MS)}
+    return {name: getattr(row, name) for name in plain} | {"error_rate": error_rate} | latencies | more
+
+
+def _latency(row: Any, histogram: str, bounds: Sequence[int]) -> dict[str, int | None]:
+    counts = [int(getattr(row, bucket)) for bucket in BUCKETS[histogram]]
+    return {f"p{percent}_ms": quantile_ms(counts, bounds, percent / 100) for percent in (50, 90, 95, 99)}

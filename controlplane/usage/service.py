@@ -1,23 +1,46 @@
-"""What people ask of the ledger."""
+"""What people ask of the rollups."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Column, Row
 
-from controlplane.errors import Problem, not_found
+from controlplane.errors import Problem
 from controlplane.repository import Reach
 from controlplane.schema import keys, orgs, users
 from controlplane.unit_of_work import UnitOfWork
 from controlplane.usage import schemas
+from controlplane.usage.dimensions import Dimension
 from controlplane.usage.periods import Grain, Period
 from controlplane.usage.repository import UsageRepository
 
 DEFAULT_DAYS = 30
 LONGEST_DAYS = 400
 MOST_POINTS = 1_000
+MOST_GROUPED_POINTS = 10_000
+MOST_ROWS = 50_000
+"""Of a report."""
+
+_View = TypeVar("_View", bound=schemas.UsageView)
+_NAMES: dict[Dimension, Column[Any]] = {Dimension.ORG: orgs.c.slug, Dimension.USER: users.c.username, Dimension.KEY: keys.c.name}
+_SUMS = ("requests", "errors", "error_rate", "input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens")
+_LATENCY = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Whose usage is asked for."""
+
+    uow: UnitOfWork
+    reach: Reach
+
+    @property
+    def repository(self) -> UsageRepository:
+        """Reads no more than that."""
+        return UsageRepository(self.uow, self.reach)
 
 
 def period_of(query: schemas.PeriodQuery, now: datetime) -> Period:
@@ -34,64 +57,90 @@ def period_of(query: schemas.PeriodQuery, now: datetime) -> Period:
     return Period(start, end)
 
 
-async def org_usage(uow: UnitOfWork, reach: Reach, query: schemas.PeriodQuery) -> schemas.OrgUsageView:
-    """Sum up the usage within the reach of one org."""
-    repository = UsageRepository(uow, reach)
+async def usage(span: Span, query: schemas.UsageQuery, view: type[_View]) -> _View:
+    """Sum up a period, with every breakdown that the view has."""
     period = period_of(query, datetime.now(UTC))
-    total, (by_model, by_user, by_key, by_outcome) = await repository.sums(period, "model", "user_id", "key_id", "outcome")
-    usernames = await _names(repository, users.c.username, by_user, "user_id")
-    key_names = await _names(repository, keys.c.name, by_key, "key_id")
-    return schemas.OrgUsageView(
-        **_common(period, total, by_model, by_outcome),
-        by_user=[schemas.UserSums(**schemas.sums_of(row, user_id=row.user_id, username=usernames.get(row.user_id))) for row in by_user],
-        by_key=[schemas.KeySums(**schemas.sums_of(row, key_id=row.key_id, name=key_names.get(row.key_id))) for row in by_key],
-    )
+    dimensions = [dimension for dimension in Dimension if f"by_{dimension}" in view.model_fields]
+    total, breakdowns = await span.repository.breakdown(period, dimensions, query.filters(), query.top)
+    fields: dict[str, Any] = {**_bounds(period), "totals": schemas.sums_of(total)}
+    for dimension, rows in zip(dimensions, breakdowns, strict=True):
+        names = await _names(span, dimension, rows)
+        fields[f"by_{dimension}"] = [schemas.sums_of(row, **_group(dimension, getattr(row, dimension.column), names)) for row in rows]
+    return view.model_validate(fields)
 
 
-async def system_usage(uow: UnitOfWork, reach: Reach, query: schemas.PeriodQuery) -> schemas.SystemUsageView:
-    """Sum up everyone's usage."""
-    repository = UsageRepository(uow, reach)
+async def series(span: Span, query: schemas.SeriesQuery) -> schemas.SeriesView:
+    """Sum up each interval of a period; raise Problem for more points than are answered at once."""
     period = period_of(query, datetime.now(UTC))
-    total, (by_org, by_model, by_outcome) = await repository.sums(period, "org_id", "model", "outcome")
-    slugs = await _names(repository, orgs.c.slug, by_org, "org_id")
-    return schemas.SystemUsageView(
-        **_common(period, total, by_model, by_outcome),
-        by_org=[schemas.OrgSums(**schemas.sums_of(row, org_id=row.org_id, slug=slugs.get(row.org_id))) for row in by_org],
-    )
+    _bound_intervals(period, query.interval)
+    dimensions = [query.by] if query.by else []
+    rows = await span.repository.series(period, query.interval.width, _coarsest(query.interval), dimensions, query.filters(), MOST_GROUPED_POINTS + 1)
+    if len(rows) > MOST_GROUPED_POINTS:
+        raise Problem(422, "invalid_period", f"The series has more than {MOST_GROUPED_POINTS} points. Ask for a shorter period, or narrow it.")
+    points = [schemas.sums_of(row, start=row.start, group=str(getattr(row, query.by.column)) if query.by else None) for row in rows]
+    return schemas.SeriesView.model_validate({**_bounds(period), "interval": query.interval, "by": query.by, "points": points})
 
 
-async def series(uow: UnitOfWork, reach: Reach, query: schemas.SeriesQuery) -> schemas.SeriesView:
-    """Sum up the usage of each interval of a period; raise Problem for more intervals than are answered at once."""
-    now = datetime.now(UTC)
-    period = period_of(query, now)
-    width = query.interval.width
-    if ((period.end or now) - period.start) / width > MOST_POINTS:
+async def top(span: Span, query: schemas.TopQuery) -> schemas.TopView:
+    """Return the groups with the most of something."""
+    period = period_of(query, datetime.now(UTC))
+    rows = await span.repository.top(period, query.by, query.order, query.filters(), query.limit)
+    names = await _names(span, query.by, rows)
+    items = [schemas.sums_of(row, group=str(row[0]), name=names.get(row[0])) for row in rows]
+    return schemas.TopView.model_validate({**_bounds(period), "by": query.by, "order": query.order, "items": items})
+
+
+async def report(span: Span, query: schemas.ReportQuery) -> tuple[list[str], list[list[object]]]:
+    """Return the head and the rows of a report; raise Problem for more than fit into one."""
+    period = period_of(query, datetime.now(UTC))
+    dimensions = list(dict.fromkeys(query.by))
+    if query.interval:
+        _bound_intervals(period, query.interval)
+    width, coarsest = (query.interval.width, _coarsest(query.interval)) if query.interval else (None, Grain.DAY)
+    rows = await span.repository.series(period, width, coarsest, dimensions, query.filters(), MOST_ROWS + 1)
+    if len(rows) > MOST_ROWS:
+        raise Problem(422, "report_too_long", f"The report has more than {MOST_ROWS} rows. Ask for a shorter period, fewer dimensions, or narrow it.")
+    names = {dimension: await _names(span, dimension, rows) for dimension in dimensions if dimension in _NAMES}
+    head = ["start"] if query.interval else []
+    for dimension in dimensions:
+        head += [dimension.column, f"{dimension}_name"] if dimension in _NAMES else [dimension.column]
+    return [*head, *_SUMS, *_LATENCY, *(f"first_token_{name}" for name in _LATENCY)], [_report_row(row, query, dimensions, names) for row in rows]
+
+
+def _report_row(row: Row[Any], query: schemas.ReportQuery, dimensions: Sequence[Dimension], names: dict[Dimension, dict[UUID, str]]) -> list[object]:
+    cells: list[object] = [row.start] if query.interval else []
+    for dimension in dimensions:
+        group = getattr(row, dimension.column)
+        cells += [group, names[dimension].get(group)] if dimension in _NAMES else [group]
+    sums = schemas.sums_of(row)
+    return [*cells, *(_number(sums[name]) for name in _SUMS), *(sums[latency][name] for latency in ("latency", "first_token") for name in _LATENCY)]
+
+
+def _number(value: Any) -> object:
+    """Sums come as decimals that are whole."""
+    return value if isinstance(value, float) else int(value)
+
+
+def _bound_intervals(period: Period, interval: schemas.Interval) -> None:
+    if ((period.end or datetime.now(UTC)) - period.start) / interval.width > MOST_POINTS:
         raise Problem(422, "invalid_period", f"The period has more than {MOST_POINTS} intervals. Ask for a shorter one, or for longer intervals.")
-    coarsest = Grain.DAY if query.interval is schemas.Interval.DAY else Grain.QUARTER_HOUR
-    rows = await UsageRepository(uow, reach).series(period, width, coarsest)
-    points = [schemas.Point(**schemas.sums_of(row, start=row.start)) for row in rows]
-    return schemas.SeriesView(**_bounds(period), interval=query.interval, points=points)
 
 
-async def request_rows(uow: UnitOfWork, reach: Reach, request_id: str) -> schemas.RequestList:
-    """Return the ledger's rows of a request id; raise Problem when there is none within the reach."""
-    rows = await UsageRepository(uow, reach).of_request(request_id)
-    if not rows:
-        raise not_found("request")
-    return schemas.RequestList(items=[schemas.RequestView.model_validate(row) for row in rows])
+def _coarsest(interval: schemas.Interval) -> Grain:
+    return Grain.DAY if interval is schemas.Interval.DAY else Grain.QUARTER_HOUR
 
 
-async def _names(repository: UsageRepository, name: Column[Any], rows: Sequence[Row[Any]], id_field: str) -> dict[UUID, str]:
-    return await repository.names(name, [getattr(row, id_field) for row in rows])
+def _group(dimension: Dimension, group: Any, names: dict[UUID, str]) -> dict[str, Any]:
+    """The fields that say whose sums these are."""
+    if dimension not in _NAMES:
+        return {dimension.column: group}
+    return {dimension.column: group, _NAMES[dimension].name: names.get(group)}
 
 
-def _common(period: Period, total: Row[Any], by_model: Sequence[Row[Any]], by_outcome: Sequence[Row[Any]]) -> dict[str, Any]:
-    return {
-        **_bounds(period),
-        "totals": schemas.Sums(**schemas.sums_of(total)),
-        "by_model": [schemas.ModelSums(**schemas.sums_of(row, model=row.model)) for row in by_model],
-        "by_outcome": [schemas.OutcomeSums(**schemas.sums_of(row, outcome=row.outcome)) for row in by_outcome],
-    }
+async def _names(span: Span, dimension: Dimension, rows: Sequence[Row[Any]]) -> dict[UUID, str]:
+    if dimension not in _NAMES:
+        return {}
+    return await span.repository.names(_NAMES[dimension], list({getattr(row, dimension.column) for row in rows}))
 
 
 def _bounds(period: Period) -> dict[str, Any]:

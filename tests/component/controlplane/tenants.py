@@ -51,7 +51,7 @@ VALUES: dict[str, Callable[[Tenant, Owner], object]] = {
     "name": lambda *_: "served-model",
     "name:path": lambda *_: "a/slash",
 }
-OF_A_USER = frozenset({"user_id", "key_id"})
+OF_A_USER = frozenset({"user_id", "key_id", "request_id"})
 """Objects that a reach of one user tells apart; the others belong to the org, or to nobody."""
 OF_AN_ORG = OF_A_USER | {"org"}
 """Objects that a reach of one org hides when they are another's."""

@@ -1,8 +1,11 @@
 """What people ask of the ledger: sums within their reach, and one request by its id."""
 
+import csv
+import io
 import itertools
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -55,13 +58,17 @@ async def used(world: World, ask: Ask) -> World:
     return world
 
 
+def sums(total: dict[str, Any]) -> dict[str, int]:
+    return {name: value for name, value in total.items() if isinstance(value, int)}
+
+
 def by(rows: list[dict[str, Any]], name: str) -> dict[Any, int]:
     return {row[name]: row["requests"] for row in rows}
 
 
 async def test_an_orgs_usage_is_broken_down(used: World) -> None:
     usage = await used["alpha-user"].ok("GET", "/analytics/org/alpha")
-    assert usage["totals"] == {"requests": 3, "inputTokens": 30, "outputTokens": 15, "cachedInputTokens": 12, "reasoningTokens": 3}
+    assert sums(usage["totals"]) == {"requests": 3, "inputTokens": 30, "outputTokens": 15, "cachedInputTokens": 12, "reasoningTokens": 3, "errors": 0}
     assert by(usage["byModel"], "model") == {"chat": 2, "embed": 1}
     assert by(usage["byUser"], "username") == {"alpha-admin": 2, "alpha-user": 1}
     assert by(usage["byOutcome"], "outcome") == {"complete": 2, "client_abort": 1}
@@ -70,7 +77,9 @@ async def test_an_orgs_usage_is_broken_down(used: World) -> None:
 
 async def test_an_org_without_requests_has_zeros(world: World) -> None:
     usage = await world["alpha-user"].ok("GET", "/analytics/org/alpha")
-    assert usage["totals"] == {"requests": 0, "inputTokens": 0, "outputTokens": 0, "cachedInputTokens": 0, "reasoningTokens": 0}
+    assert set(sums(usage["totals"]).values()) == {0}
+    assert usage["totals"]["errorRate"] == 0.0
+    assert set(usage["totals"]["latency"].values()) == set(usage["totals"]["firstToken"].values()) == {None}
     assert usage["byModel"] == usage["byUser"] == usage["byKey"] == usage["byOutcome"] == []
 
 
@@ -98,7 +107,6 @@ async def test_periods_that_make_no_sense(used: World, query: str) -> None:
 async def test_nobody_sees_another_orgs_usage(used: World) -> None:
     for who in ("alpha-admin", "alpha-user"):
         assert (await used[who].call("GET", "/analytics/org/beta")).status_code == 404
-        assert (await used[who].call("GET", "/requests/b-1")).status_code == 404
         assert (await used[who].call("GET", "/analytics/system")).status_code == 403
 
 
@@ -107,12 +115,6 @@ async def test_a_system_admin_sees_everything(used: World) -> None:
     assert by(system["byOrg"], "slug") == {"alpha": 3, "beta": 1}
     assert system["totals"]["requests"] == 4
     assert (await used["root"].ok("GET", "/analytics/org/beta"))["totals"]["requests"] == 1
-
-
-async def test_a_request_is_found_by_the_id_of_its_answer(used: World) -> None:
-    (row,) = (await used["alpha-user"].ok("GET", "/requests/a-1"))["items"]
-    assert (row["model"], row["outcome"], row["inputTokens"], row["outputTokens"]) == ("chat", "complete", 10, 5)
-    assert (await used["alpha-user"].call("GET", "/requests/nothing")).status_code == 404
 
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -180,3 +182,117 @@ async def test_requests_that_were_lost_and_found_are_counted_as_found(world: Wor
         await ledger.write([one], {})
     usage = await person.ok("GET", "/analytics/org/alpha?from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z")
     assert by(usage["byOutcome"], "outcome") == {"complete": 1}
+
+
+async def test_everybody_sees_the_own_usage(used: World) -> None:
+    own = await used["alpha-user"].ok("GET", "/analytics/own")
+    assert (own["totals"]["requests"], by(own["byModel"], "model"), "byUser" in own) == (1, {"embed": 1}, False)
+    assert (await used["alpha-admin"].ok("GET", "/analytics/own"))["totals"]["requests"] == 2
+    assert (await used["root"].ok("GET", "/analytics/own"))["totals"]["requests"] == 0
+    assert [item["name"] for item in (await used["alpha-user"].ok("GET", "/analytics/own/top?by=org"))["items"]] == ["alpha"]
+
+
+async def test_filters_narrow_every_answer_alike(used: World) -> None:
+    user = used["alpha-admin"].user_id
+    for query, requests in ((f"user={user}", 2), ("model=embed", 1), ("outcome=client_abort", 1), (f"user={user}&model=embed", 0)):
+        assert (await used["alpha-user"].ok("GET", f"/analytics/org/alpha?{query}"))["totals"]["requests"] == requests
+        points = (await used["alpha-user"].ok("GET", f"/analytics/org/alpha/series?{query}"))["points"]
+        assert sum(point["requests"] for point in points) == requests
+        top = (await used["alpha-user"].ok("GET", f"/analytics/org/alpha/top?by=user&{query}"))["items"]
+        assert sum(item["requests"] for item in top) == requests
+    assert (await used["alpha-user"].call("GET", "/analytics/org/alpha?user=root")).status_code == 422
+
+
+async def test_the_top_is_what_has_most_of_what_is_asked_for(world: World, ask: Ask) -> None:
+    await ask("alpha-user", "chat")
+    await ask("alpha-user", "chat")
+    await ask("alpha-admin", "embed", outcome=Outcome.UPSTREAM_ERROR)
+
+    async def top(query: str) -> list[tuple[str, int, int, float]]:
+        items = (await world["root"].ok("GET", f"/analytics/system/top?{query}"))["items"]
+        return [(item["name"] or item["group"], item["requests"], item["errors"], item["errorRate"]) for item in items]
+
+    assert await top("by=model") == [("chat", 2, 0, 0.0), ("embed", 1, 1, 1.0)]
+    assert await top("by=model&order=errors&limit=1") == [("embed", 1, 1, 1.0)]
+    assert await top("by=user") == [("alpha-user", 2, 0, 0.0), ("alpha-admin", 1, 1, 1.0)]
+    assert await top("by=org") == [("alpha", 3, 1, 0.333333)]
+    assert await top("by=outcome&order=requests") == [("complete", 2, 0, 0.0), ("upstream_error", 1, 1, 1.0)]
+
+
+async def test_a_series_can_be_split_by_a_dimension(used: World) -> None:
+    series = await used["alpha-user"].ok("GET", "/analytics/org/alpha/series?by=model&interval=day")
+    assert {(point["group"], point["requests"]) for point in series["points"]} == {("chat", 2), ("embed", 1)}
+
+
+async def test_latencies_are_told_by_the_histogram_and_by_rows_alike(world: World, ledger: PostgresLedger) -> None:
+    """A day whole, a day cut in the middle: the same requests, once from the rollup and once from the ledger."""
+    person = world["alpha-user"]
+    whose = {"org_id": str(person.org_id), "user_id": str(person.user_id)}
+    durations = [50] * 50 + [700] * 45 + [20_000] * 5
+    requests = [
+        event(number, event_id=str(uuid7(int(NOON.timestamp() * 1000) + number, number)), duration_ms=duration, time_to_first_token_ms=number if number < 50 else None, **whose)
+        for number, duration in enumerate(durations)
+    ]
+    await ledger.write(requests, {})
+    for end in ("2026-03-11T00:00:00Z", "2026-03-10T12:00:01Z"):
+        usage = await person.ok("GET", f"/analytics/org/alpha?from=2026-03-10T00:00:00Z&to={end}")
+        assert usage["totals"]["latency"] == {"p50Ms": 100, "p90Ms": 944, "p95Ms": 1000, "p99Ms": 26_000}
+        assert usage["totals"]["firstToken"] == {"p50Ms": 24, "p90Ms": 48, "p95Ms": 54, "p99Ms": 59}
+
+
+async def test_a_report_has_a_row_for_each_combination(used: World) -> None:
+    response = await used["alpha-user"].call("GET", "/analytics/org/alpha/report.csv?by=model&by=user&interval=day")
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(io.StringIO(response.text)))
+    assert {(row["model"], row["user_name"], row["requests"], row["input_tokens"]) for row in rows} == {
+        ("chat", "alpha-admin", "2", "20"),
+        ("embed", "alpha-user", "1", "10"),
+    }
+    assert next(iter(rows[0])) == "start"
+    total = list(csv.DictReader(io.StringIO((await used["root"].call("GET", "/analytics/system/report.csv")).text)))
+    assert [(row["requests"], row["error_rate"]) for row in total] == [("4", "0.0")]
+    assert (await used["alpha-admin"].call("GET", "/analytics/org/beta/report.csv")).status_code == 404
+
+
+async def test_rollups_tell_what_the_rows_tell_whatever_is_asked(world: World, ledger: PostgresLedger) -> None:
+    """Random requests over four days, random periods, filters and dimensions: every sum is that of the ledger."""
+    random = Random(7)
+    people = [world["alpha-user"], world["alpha-admin"], world["beta-user"]]
+    requests = []
+    for number in range(300):
+        person = random.choice(people)
+        requests.append(
+            event(
+                number,
+                random.choice(list(Outcome)),
+                event_id=str(uuid7(int(NOON.timestamp() * 1000) + random.randrange(4 * 86_400_000), number)),
+                org_id=str(person.org_id),
+                user_id=str(person.user_id),
+                key_id=some_id(random.randrange(4)),
+                model=random.choice(["chat", "embed"]),
+                input_tokens=random.randrange(1000),
+                output_tokens=random.randrange(1000),
+                duration_ms=random.choice([0, 100, 101, 3_000, 700_000]),
+            )
+        )
+    await ledger.write(requests, {})
+    columns = {"user": "user_id", "key": "key_id", "model": "model", "outcome": "outcome", "endpoint": "endpoint"}
+    for _ in range(25):
+        start = NOON + timedelta(milliseconds=random.randrange(-86_400_000, 3 * 86_400_000))
+        end = start + timedelta(milliseconds=random.choice([0, 5, 900_000, 86_400_000, 3 * 86_400_000]))
+        chosen = random.choice(requests)
+        filters = {name: str(getattr(chosen, column)) for name, column in columns.items() if random.random() < 0.3}
+        dimension = random.choice(list(columns))
+        where = " AND ".join(["true", *(f"{columns[name]}::text = :{name}" for name in filters)])
+        expected = await world.rows(
+            f"""SELECT {columns[dimension]}::text AS name, count(*) AS requests, sum(input_tokens) AS input, sum(output_tokens) AS output,
+            count(*) FILTER (WHERE outcome IN ('upstream_error', 'lost')) AS errors
+            FROM ledger WHERE admitted_at >= :start AND admitted_at < :end AND {where} GROUP BY 1""",
+            start=start,
+            end=end,
+            **filters,
+        )
+        query = {"from": start.isoformat(), "to": end.isoformat(), "by": dimension, **filters}
+        response = await world["root"].call("GET", "/analytics/system/top", params=query)
+        found = {(item["group"], item["requests"], item["inputTokens"], item["outputTokens"], item["errors"]) for item in response.json()["items"]}
+        assert found == {(row.name, row.requests, row.input, row.output, row.errors) for row in expected}, query

@@ -1,0 +1,1 @@
+"""One request explained: what was decided, and what became of it."""
