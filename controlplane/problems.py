@@ -41,7 +41,11 @@ _BY_FORM = (
     Entry("method_not_allowed", (405,), "The path is there, the method is not."),
     Entry("object_not_found", (404,), "The path names something by an id that is none."),
     Entry("org_not_found", (404,), "There is no such org, or it is not yours to see."),
-    Entry("request_not_found", (404,), "There is no such request, or it is not yours to see. Of refused ones samples are kept. New ones take some seconds."),
+    Entry(
+        "request_not_found",
+        (404,),
+        "There is no such request, or it is not yours to see. Of refused ones samples are kept.",
+    ),
     Entry("request_timeout", (408,), "The body did not arrive in time. Send it again."),
     Entry("request_too_large", (413,), "The body is above 1 MiB."),
     Entry("secret_already_shown", (409,), "The request was done before; `id` says what it made. Its secret is not shown twice."),
