@@ -11,6 +11,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from extauth.breaker import Breaker
 from extauth.local_share import LocalShare
 from extauth.ports import ReaderUnavailable
@@ -25,8 +27,7 @@ _SEEDINGS = 3
 """A store that is emptied again and again meanwhile counts as away."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """One request that wants to pass. `grace_tokens`: what its org may take in this process while budgets cannot be checked."""
 
     admission: Admission

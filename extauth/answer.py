@@ -1,6 +1,7 @@
 """The answers to Envoy, as bytes. Envoy reads `HeaderValue.value` here, never `raw_value` (facts §3, behaviour f)."""
 
 from collections.abc import Iterable
+from functools import cache
 
 from ias import headers as names
 from ias.errors import MESSAGES_PATH, ApiError, invalid_api_key
@@ -10,11 +11,23 @@ from protos.base_pb2 import HeaderValue, HeaderValueOption, HttpStatus
 Headers = Iterable[tuple[str, str]]
 _OVERWRITE = HeaderValueOption.AppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 
-_BYTE = [bytes([n]) for n in range(256)]
+
+def _varint(number: int) -> bytes:
+    """A length as protobuf writes it (https://protobuf.dev/programming-guides/encoding/#varints)."""
+    low, rest = number & 127, number >> 7
+    return bytes((low | 128,)) + _varint(rest) if rest else bytes((low,))
+
+
+_LENGTHS = [_varint(number) for number in range(2_048)]
+
+
+def _length(content: bytes) -> bytes:
+    size = len(content)
+    return _LENGTHS[size] if size < len(_LENGTHS) else _varint(size)
 
 
 def _tag(number: int) -> bytes:
-    return _BYTE[number << 3 | 2]
+    return _varint(number << 3 | 2)
 
 
 _OK = _tag(CheckResponse.OK_RESPONSE_FIELD_NUMBER)
@@ -53,18 +66,22 @@ def refuse(error: ApiError, path: str) -> bytes:
 
 
 def _option(tag: bytes, name: str, value: str) -> bytes:
-    """A HeaderValueOption by hand: it is most of what an answer is made of, and takes a fifth of the time of the library's objects."""
-    return _field(tag, _field(_HEADER, _field(_KEY, name.encode()) + _field(_VALUE, value.encode())) + _APPEND_ACTION)
+    """A HeaderValueOption by hand: it is most of what an answer is made of, and takes a tenth of the time of the library's objects."""
+    text = value.encode()
+    header = b"".join((_name(name), _VALUE, _length(text), text))
+    option = b"".join((_HEADER, _length(header), header, _APPEND_ACTION))
+    return b"".join((tag, _length(option), option))
+
+
+@cache
+def _name(name: str) -> bytes:
+    """Names are ours, so there are few."""
+    return _field(_KEY, name.encode())
 
 
 def _field(tag: bytes, content: bytes) -> bytes:
     """A length-delimited field (https://protobuf.dev/programming-guides/encoding/#length-types)."""
-    length = len(content)
-    prefix = tag
-    while length > 127:
-        prefix += _BYTE[length & 127 | 128]
-        length >>= 7
-    return prefix + _BYTE[length] + content
+    return tag + _length(content) + content
 
 
 def _options(headers: Headers) -> list[HeaderValueOption]:

@@ -32,8 +32,7 @@ _USAGE_IS_OPTIONAL = frozenset({Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS}
 """Streams of the other endpoints always end with their usage."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(msgspec.Struct, frozen=True):
     """One request as Envoy tells it. `target` is path and query; header names are lower-case."""
 
     method: str
@@ -62,8 +61,7 @@ class Policy:
     """extproc only watches: nothing can be written into a request and no answer ended, so that only the lenient mode is possible."""
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(msgspec.Struct, frozen=True):
     """The request may pass if its limits let it: the context to sign then, still without what admission decides."""
 
     context: RequestContext

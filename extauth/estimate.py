@@ -6,8 +6,9 @@ tools out at up to twice their length. *Usual*: the bytes times what was learned
 publication. Media count by their kind in both, never by the length of their base64.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from extauth.media import Medium
 from extauth.request import ParsedRequest
@@ -27,8 +28,7 @@ Voxtral: 40 minutes of sound). The engine's context limit, where it is known, bo
 USUAL: Final = {Medium.IMAGE: 1_024, Medium.AUDIO: 1_024, Medium.VIDEO: 8_192, Medium.FILE: 8_192}
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True):
     """Tokens of one request."""
 
     prompt_at_most: int

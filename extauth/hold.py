@@ -9,8 +9,9 @@ Without a token limit nothing is held back and no byte of the request is changed
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from extauth.estimate import Estimate
 from ias.context import AdmissionMode
@@ -25,8 +26,7 @@ _MOST: Final = MAX_TOKENS - 1
 """The store takes no more, and no limit of anybody is as large."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What to ask the store for; `grant` says what its answer means."""
 
     mode: AdmissionMode
@@ -48,8 +48,7 @@ class Plan:
         return Grant(held, prompt, (held - prompt) // self.choices if self.output_cap else 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """Fields of the signed context (`ias.context.RequestContext`)."""
 
     held_tokens: int

@@ -15,8 +15,10 @@ from ias.errors import invalid_request
 MAX_CONTAINERS = 200_000
 """Braces and brackets of messages that have to be decoded: 10 MiB of empty lists would keep a replica busy for seconds."""
 
+_FEW: Final = 1_000
+"""Up to so many of each bracket, decoding takes less time than a search for the signs."""
 _SIGNS: Final = (b"_url", b"_embeds", b"input_audio", b'"source"', b"file_data", b"\\u00")
-"""Without one of these there is no medium, and nothing is decoded; a name may also hide behind escapes."""
+"""Without one of these there is no medium; a name may also hide behind escapes."""
 
 
 class Medium(StrEnum):
@@ -46,17 +48,7 @@ class Media:
 def find_media(param: str, raw: bytes) -> Media:
     """Count the media in `messages` or `input`; raise a 400 for media of foreign hosts and for embedded tensors."""
     found = Media()
-    for sign in _SIGNS:
-        if sign in raw:
-            break
-    else:
-        return found
-    if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:
-        raise invalid_request(f"'{param}' has more than {MAX_CONTAINERS} objects and lists.", param, "invalid_json")
-    try:
-        waiting = [msgspec.json.decode(raw)]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid_request(f"'{param}' is not valid JSON.", param, "invalid_json") from error
+    waiting = [_decoded_if_it_may_matter(param, raw)]
     if param == "messages":  # names beside the content, such as a tool call's, are none of an engine's loaders
         (messages,) = waiting
         waiting = [message.get("content") for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
@@ -70,6 +62,35 @@ def find_media(param: str, raw: bytes) -> Media:
             # What a tool was called with (Anthropic's form) has names of the tool's own.
             waiting.extend(value for name, value in part.items() if name != "input" or part.get("type") != "tool_use")
     return found
+
+
+def _decoded_if_it_may_matter(param: str, raw: bytes) -> Any:
+    """What `raw` says; None where no medium can be."""
+    if not (_are_few(raw, b"{") and _are_few(raw, b"[")):
+        if not _has_signs(raw):
+            return None
+        if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:
+            raise invalid_request(f"'{param}' has more than {MAX_CONTAINERS} objects and lists.", param, "invalid_json")
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        if not _has_signs(raw):
+            return None  # an engine may read more than we do, such as half of a surrogate pair
+        raise invalid_request(f"'{param}' is not valid JSON.", param, "invalid_json") from error
+
+
+def _are_few(raw: bytes, bracket: bytes) -> bool:
+    """Whether there are at most `_FEW`. To find the next one takes a twentieth of the time of counting them."""
+    at = raw.find(bracket)
+    for _ in range(_FEW):
+        if at < 0:
+            return True
+        at = raw.find(bracket, at + 1)
+    return False
+
+
+def _has_signs(raw: bytes) -> bool:
+    return any(sign in raw for sign in _SIGNS)
 
 
 def _take_member(found: Media, param: str, name: str, value: Any) -> None:

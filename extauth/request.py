@@ -1,7 +1,6 @@
 """Step 4, the request: a pure function of the body. What two parsers could read differently is refused, not interpreted."""
 
 import re
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -64,8 +63,7 @@ _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _OWN_TOOLS: Final = frozenset({None, "function", "custom"})
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedRequest:
+class ParsedRequest(msgspec.Struct, frozen=True):
     """What decisions need to know about a body."""
 
     model: str

@@ -1,12 +1,11 @@
 """How many tokens to hold for a request: the rule of `TokenHold`, for the memory store and as arguments of the script."""
 
-from dataclasses import dataclass
+import msgspec
 
 from ratelimit.ports import TokenHold
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """A TokenHold in the numbers that decide: `full` is given from `full_from` free tokens on, nothing below `least`."""
 
     full: int

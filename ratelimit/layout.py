@@ -21,6 +21,8 @@ Expiry: buckets go when they are full again; what is held, and reservations, sev
 reservations and `x` after a day; counters 45 days after their period; learned values after 30 days without a request.
 """
 
+from functools import lru_cache
+
 from ratelimit.ports import BudgetKey, Limit, Period, Unit
 
 NOTED = "ias2:{orgs}:noted"
@@ -48,6 +50,7 @@ def counter(key: BudgetKey) -> str:
     return f"ias2:{{{key.org_id}}}:{KIND[key.calendar]}:{key.start_ms}:{key.scope}"
 
 
+@lru_cache(4_096)
 def rule(limit: Limit) -> str:
     """A limit as the scripts read it and reservations keep it."""
     kind = _UNIT[limit.unit] if limit.calendar is None else KIND[limit.calendar]

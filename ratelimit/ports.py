@@ -11,9 +11,11 @@ store is emptied: a missing counter starts anew with `since` = now and asks for 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 MAX_LEVEL = 1 << 53
 """`capacity * period_ms` stays below: up to here the numbers of a Lua script are exact integers."""
@@ -45,8 +47,7 @@ class Period(StrEnum):
     MONTH = "month"
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(msgspec.Struct, frozen=True):
     """One rule of one bucket.
 
     With `refill` a token bucket: refills `refill` in `period_ms`, holds at most `capacity`; capacity 0 lets nothing pass. With
@@ -75,8 +76,7 @@ class Limit:
             raise ValueError(f"not a limit: {self}")
 
 
-@dataclass(frozen=True, slots=True)
-class TokenHold:
+class TokenHold(msgspec.Struct, frozen=True):
     """How many tokens to hold, in order of preference.
 
     With `free` = what is left in the tightest token limit of the request:
@@ -97,8 +97,7 @@ class TokenHold:
             raise ValueError(f"not a hold: {self}")
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """One request that wants to pass: takes from every limit, or from none. Its buckets are distinct."""
 
     org_id: str
@@ -109,15 +108,14 @@ class Admission:
     """Opaque to the store; the reaper gets it back when the reservation is swept."""
     cost: int = 1
     """Requests to charge, at least 1."""
-    tokens: TokenHold = field(default_factory=lambda: TokenHold(0))
+    tokens: TokenHold = TokenHold(0)
     user_id: str = ""
     key_id: str = ""
     publication_id: str = ""
     """Whose learned values the decision brings; empty: none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
+class Learned(msgspec.Struct, frozen=True):
     """What requests of one org to one publication were like lately: about the last thousand count."""
 
     tokens_per_kilobyte: int
@@ -138,8 +136,7 @@ class Sample:
     output_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(msgspec.Struct, frozen=True):
     """A limit after the decision."""
 
     limit: Limit
@@ -177,8 +174,7 @@ class Unseeded:
     since_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The store's answer. `reservation_id` is set exactly when the request was admitted."""
 
     reservation_id: str | None

@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from ratelimit.headers import duration, limit_headers, tightest
 from ratelimit.ports import Limit, LimitState, Period, Unit
