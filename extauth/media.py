@@ -16,7 +16,7 @@ MAX_CONTAINERS = 200_000
 """Braces and brackets of messages that have to be decoded: 10 MiB of empty lists would keep a replica busy for seconds."""
 
 _FEW: Final = 1_000
-"""Up to so many of each bracket, decoding takes less time than a search for the signs."""
+"""Up to so many of each bracket, decoding them takes less time than a search for the signs."""
 _SIGNS: Final = (b"_url", b"_embeds", b"input_audio", b'"source"', b"file_data", b"\\u00")
 """Without one of these there is no medium; a name may also hide behind escapes."""
 
@@ -45,10 +45,10 @@ class Media:
             self.encoded_bytes += len(data)
 
 
-def find_media(param: str, raw: bytes) -> Media:
-    """Count the media in `messages` or `input`; raise a 400 for media of foreign hosts and for embedded tensors."""
+def find_media(param: str, raw: msgspec.Raw, body: bytes) -> Media:
+    """Count the media in `messages` or `input`, a part of `body`; raise a 400 for media of foreign hosts and for embedded tensors."""
     found = Media()
-    waiting = [_decoded_if_it_may_matter(param, raw)]
+    waiting = [_decoded_if_it_may_matter(param, raw, body)]
     if param == "messages":  # names beside the content, such as a tool call's, are none of an engine's loaders
         (messages,) = waiting
         waiting = [message.get("content") for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
@@ -64,19 +64,37 @@ def find_media(param: str, raw: bytes) -> Media:
     return found
 
 
-def _decoded_if_it_may_matter(param: str, raw: bytes) -> Any:
+class _Message(msgspec.Struct):
+    content: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_MESSAGES = msgspec.json.Decoder(list[_Message])
+
+
+def _decoded_if_it_may_matter(param: str, raw: msgspec.Raw, body: bytes) -> Any:
     """What `raw` says; None where no medium can be."""
-    if not (_are_few(raw, b"{") and _are_few(raw, b"[")):
-        if not _has_signs(raw):
+    if _are_few(body, b"{") and _are_few(body, b"["):
+        if param == "messages" and _are_texts(raw):
             return None
-        if raw.count(b"{") + raw.count(b"[") > MAX_CONTAINERS:
-            raise invalid_request(f"'{param}' has more than {MAX_CONTAINERS} objects and lists.", param, "invalid_json")
+    elif not _has_signs(whole := bytes(raw)):
+        return None
+    elif whole.count(b"{") + whole.count(b"[") > MAX_CONTAINERS:
+        raise invalid_request(f"'{param}' has more than {MAX_CONTAINERS} objects and lists.", param, "invalid_json")
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        if not _has_signs(raw):
-            return None  # an engine may read more than we do, such as half of a surrogate pair
+        if not _has_signs(bytes(raw)):
+            return None  # whether the engine reads it is between it and its client
         raise invalid_request(f"'{param}' is not valid JSON.", param, "invalid_json") from error
+
+
+def _are_texts(raw: msgspec.Raw) -> bool:
+    """Whether the content of no message has parts: texts need not even be decoded."""
+    try:
+        messages = _MESSAGES.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return all(bytes(memoryview(message.content)[:1]) not in b"[{" for message in messages)
 
 
 def _are_few(raw: bytes, bracket: bytes) -> bool:

@@ -89,7 +89,7 @@ def parse_request(body: bytes, endpoint: Endpoint) -> ParsedRequest:
         raise _unsupported(str(min(refused)))  # a `_Name` cannot be encoded into the answer
     _refuse_state_and_tools_of_the_engine(members, endpoint)
     prompts = _prompts(members, endpoint)
-    media = [found for name in ("messages", "input") if name in members and (found := find_media(name, bytes(members[name]))).kinds]
+    media = [found for name in ("messages", "input") if name in members and (found := find_media(name, members[name], body)).kinds]
     return ParsedRequest(
         model=_model(members),
         stream=(_value(members, "stream") or False) and endpoint is not Endpoint.EMBEDDINGS,

@@ -3,9 +3,10 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
-from extauth.media import MAX_CONTAINERS, Medium, find_media
+from extauth.media import MAX_CONTAINERS, Media, Medium, find_media
 from extauth.request import ParsedRequest, parse_request
 from ias.endpoints import Endpoint
 from ias.errors import ApiError
@@ -13,6 +14,11 @@ from ias.errors import ApiError
 
 def parse(body: bytes | dict[str, Any], endpoint: Endpoint = Endpoint.CHAT_COMPLETIONS) -> ParsedRequest:
     return parse_request(body if isinstance(body, bytes) else json.dumps({"model": "m"} | body).encode(), endpoint)
+
+
+def media_of(param: str, value: Any) -> Media:
+    raw = json.dumps(value).encode()
+    return find_media(param, msgspec.Raw(raw), raw)
 
 
 def refused(body: bytes | dict[str, Any]) -> tuple[int, str, str | None]:
@@ -76,6 +82,30 @@ def test_inline_media_and_mere_talk_about_urls_pass(messages: dict[str, Any]) ->
     assert parse(messages).model == "m"
 
 
+NOT_UTF8 = b'"\xff"'
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        NOT_UTF8,
+        b'[{"type":"text","text":%s}]' % NOT_UTF8,
+        b'"%s"' % (b"{[" * MAX_CONTAINERS),
+        b'[{"type":"text","text":"%s"}]' % (b"{[" * MAX_CONTAINERS),
+    ],
+)
+def test_a_text_without_media_passes_whatever_is_in_it(content: bytes) -> None:
+    assert parse(b'{"model":"m","messages":[{"role":"user","content":%s}]}' % content).media == ()
+
+
+@pytest.mark.parametrize("before", [b"", b' "content": "text",', b" \n"])
+@pytest.mark.parametrize("name", [b'"content"', b'"\\u0063ontent"'])
+def test_parts_are_found_wherever_an_engine_finds_them(before: bytes, name: bytes) -> None:
+    part = b'{"type":"image_url","image_url":"https://example.org/x.png"}'
+    body = b'{"model":"m","messages":[{"role":"assistant"},{%s%s : \t [ %s ]}]}' % (before, name, part)
+    assert refused(body) == (400, "unsupported_media_url", "messages")
+
+
 def base64(kind: str) -> dict[str, Any]:
     return {"type": "base64", "media_type": kind, "data": "A" * 64}
 
@@ -101,7 +131,7 @@ def base64(kind: str) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("param", ["messages", "input"])
 def test_what_counts_as_a_medium(param: str, part: dict[str, Any], kinds: list[Medium], encoded: int) -> None:
-    found = find_media(param, json.dumps([{"role": "user", "content": [part]}]).encode())
+    found = media_of(param, [{"role": "user", "content": [part]}])
     assert (found.kinds, found.encoded_bytes) == (kinds, encoded)
 
 
@@ -116,5 +146,5 @@ def test_what_counts_as_a_medium(param: str, part: dict[str, Any], kinds: list[M
 def test_media_of_foreign_hosts_are_refused_in_every_dialect(part: dict[str, Any]) -> None:
     for param in ("messages", "input"):
         with pytest.raises(ApiError) as error:
-            find_media(param, json.dumps([{"role": "user", "content": [part]}]).encode())
+            media_of(param, [{"role": "user", "content": [part]}])
         assert (error.value.code, error.value.param) == ("unsupported_media_url", param)
