@@ -49,6 +49,11 @@ class MessageReader:
         self._held += len(data)
         if self._held < self._needed:
             return
+        if self._held == self._needed > PREFIX_BYTES:  # how long messages end: their bytes are copied once
+            message = b"".join((memoryview(self._parts[0])[PREFIX_BYTES:], *self._parts[1:]))
+            self._parts, self._held, self._needed = [], 0, PREFIX_BYTES
+            yield message
+            return
         joined = b"".join(self._parts) if len(self._parts) > 1 else data
         position, end = 0, len(joined)
         self._needed = PREFIX_BYTES
