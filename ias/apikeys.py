@@ -12,6 +12,8 @@ import string
 import zlib
 from dataclasses import dataclass, field
 
+from ias.keyed_digest import hmac_sha256
+
 ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
 ID_LENGTH = 8
 SECRET_LENGTH = 43
@@ -35,7 +37,7 @@ class ApiKey:
 
     def digest(self, pepper: bytes) -> bytes:
         """Return HMAC-SHA-256 under a pepper: what the database keeps. 256-bit secrets need no slow hash."""
-        return hmac.digest(pepper, self.text.encode(), "sha256")
+        return hmac_sha256(pepper, self.text.encode())
 
     def matches(self, digest: bytes, pepper: bytes) -> bool:
         """Compare with a stored digest in constant time."""

@@ -14,6 +14,7 @@ from enum import StrEnum
 import msgspec
 
 from ias.endpoints import Endpoint
+from ias.keyed_digest import hmac_sha256
 
 VERSION = "1"
 
@@ -29,6 +30,7 @@ class AdmissionMode(StrEnum):
 LIFETIME_MS = 60_000
 _MAC_BYTES = 16
 _MAX_LENGTH = 8_192
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class RequestContext(msgspec.Struct, frozen=True, array_like=True):
@@ -138,11 +140,11 @@ def verify(header: str, keys: SigningKeys, request_id: str, path: str, now_ms: i
 
 
 def _mac(signed: str, key: bytes) -> bytes:
-    return hmac.digest(key, signed.encode(), "sha256")[:_MAC_BYTES]
+    return hmac_sha256(key, signed.encode())[:_MAC_BYTES]
 
 
 def _b64(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def _unb64(text: str) -> bytes:
