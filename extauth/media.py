@@ -15,7 +15,7 @@ from ias.errors import invalid_request
 MAX_CONTAINERS = 200_000
 """Braces and brackets of messages that have to be decoded: 10 MiB of empty lists would keep a replica busy for seconds."""
 
-_FEW: Final = 1_000
+_FEW: Final = 2_000
 """Up to so many of each bracket, decoding them takes less time than a search for the signs."""
 _SIGNS: Final = (b"_url", b"_embeds", b"input_audio", b'"source"', b"file_data", b"\\u00")
 """Without one of these there is no medium; a name may also hide behind escapes."""
@@ -73,7 +73,9 @@ _MESSAGES = msgspec.json.Decoder(list[_Message])
 
 def _decoded_if_it_may_matter(param: str, raw: msgspec.Raw, body: bytes) -> Any:
     """What `raw` says; None where no medium can be."""
-    if _are_few(body, b"{") and _are_few(body, b"["):
+    if len(body) <= _FEW:
+        pass  # nor can there be more brackets
+    elif _are_few(body, b"{") and _are_few(body, b"["):
         if param == "messages" and _are_texts(raw):
             return None
     elif not _has_signs(whole := bytes(raw)):

@@ -65,10 +65,13 @@ class ScriptRunner:
         sent = local_ms()
         replies = await self._client.call(commands, self._left_ms(until), on_late)
         received = local_ms()
-        for command, reply in zip(commands, replies, strict=True):
-            if command[0] == "EVALSHA" and isinstance(reply, list):
+        missing = []
+        for i, reply in enumerate(replies):
+            if isinstance(reply, ReplyError):
+                if str(reply).startswith("NOSCRIPT"):
+                    missing.append(i)
+            elif commands[i][0] == "EVALSHA":
                 self._clock.observe(sent, received, reply[0])
-        missing = [i for i, reply in enumerate(replies) if isinstance(reply, ReplyError) and str(reply).startswith("NOSCRIPT")]
         if missing:
             again = await self._client.call([*self._load, *(commands[i] for i in missing)], self._left_ms(until or sent + self.deadline_ms))
             for i, reply in zip(missing, again[len(self._load) :], strict=True):

@@ -92,6 +92,7 @@ NOT_UTF8 = b'"\xff"'
         b'[{"type":"text","text":%s}]' % NOT_UTF8,
         b'"%s"' % (b"{[" * MAX_CONTAINERS),
         b'[{"type":"text","text":"%s"}]' % (b"{[" * MAX_CONTAINERS),
+        b'[{"type":"text","text":"%s"},%s]' % (b"long" * 1_000, NOT_UTF8),
     ],
 )
 def test_a_text_without_media_passes_whatever_is_in_it(content: bytes) -> None:
@@ -100,9 +101,10 @@ def test_a_text_without_media_passes_whatever_is_in_it(content: bytes) -> None:
 
 @pytest.mark.parametrize("before", [b"", b' "content": "text",', b" \n"])
 @pytest.mark.parametrize("name", [b'"content"', b'"\\u0063ontent"'])
-def test_parts_are_found_wherever_an_engine_finds_them(before: bytes, name: bytes) -> None:
+@pytest.mark.parametrize("text", [b"short", b"long" * 1_000, b"{" * 3_000], ids=["short", "long", "of many brackets"])
+def test_parts_are_found_wherever_an_engine_finds_them(before: bytes, name: bytes, text: bytes) -> None:
     part = b'{"type":"image_url","image_url":"https://example.org/x.png"}'
-    body = b'{"model":"m","messages":[{"role":"assistant"},{%s%s : \t [ %s ]}]}' % (before, name, part)
+    body = b'{"model":"m","messages":[{"role":"assistant"},{"content":"%s"},{%s%s : \t [ %s ]}]}' % (text, before, name, part)
     assert refused(body) == (400, "unsupported_media_url", "messages")
 
 
