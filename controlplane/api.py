@@ -23,7 +23,7 @@ from controlplane.orgs.router import router as orgs
 from controlplane.problem_pages import router as problems
 from controlplane.publishing.router import router as publishing
 from controlplane.requests.router import router as requests
-from controlplane.routes import operations
+from controlplane.routes import methods_of, operations
 from controlplane.runtime import Runtime, RuntimeNow
 from controlplane.security_events.router import router as security_events
 from controlplane.sign_in.router import router as sign_in
@@ -53,6 +53,7 @@ def build(runtime: Runtime) -> FastAPI:
     )
     app.openapi = cache(partial(complete, app, OPERATIONS))  # type: ignore[method-assign]
     app.state.runtime = runtime
+    app.state.methods_of = lambda path: methods_of(OPERATIONS, path.removeprefix("/api"))
     app.include_router(_health)
     for router in (*ROUTERS, problems):
         app.include_router(router, prefix="/api")

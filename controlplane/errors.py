@@ -118,7 +118,10 @@ async def on_framework_error(request: Request, error: Exception) -> JSONResponse
     """Give the framework's own errors our shape."""
     assert isinstance(error, HTTPException)
     code = _FRAMEWORK_CODES.get(error.status_code, "invalid_request")
-    return Problem(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}.", headers=error.headers).response()
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == 405:  # the framework names the methods of the first route of the path only
+        headers["allow"] = ", ".join(request.app.state.methods_of(request.url.path)) or headers.get("allow", "")
+    return Problem(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}.", headers=headers).response()
 
 
 async def on_invalid_request(_: Request, error: Exception) -> JSONResponse:

@@ -51,6 +51,11 @@ def operations(routers: Iterable[APIRouter]) -> tuple[Operation, ...]:
     return tuple(_operations(routers))
 
 
+def methods_of(known: Iterable[Operation], path: str) -> list[str]:
+    """Return the methods that a path has, in order."""
+    return sorted({operation.method for operation in known if operation.route.path_regex.match(path)})
+
+
 def _operations(routers: Iterable[APIRouter]) -> Iterator[Operation]:
     for router in routers:
         for route in router.routes:

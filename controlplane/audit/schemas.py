@@ -4,10 +4,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from controlplane.api_model import ApiModel
 from controlplane.audit.rules import Outcome, Sought
+from controlplane.moments import Moment
 from controlplane.pagination import PageQuery
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
@@ -20,8 +21,8 @@ class AuditFilter(ApiModel):
     action: str | None = Field(default=None, max_length=100, pattern=r"^[A-Za-z_.:]+\*?$", description="one action, or several: `key.*`")
     outcome: Outcome | None = None
     target: str | None = Field(default=None, max_length=200, pattern=_PRINTABLE, description="id or name of an object that the write concerns")
-    from_: AwareDatetime | None = Field(default=None, alias="from", description="inclusive")
-    to: AwareDatetime | None = Field(default=None, description="exclusive")
+    from_: Moment | None = Field(default=None, alias="from", description="inclusive")
+    to: Moment | None = Field(default=None, description="exclusive")
 
     def sought(self) -> Sought:
         """The same for the rules."""

@@ -4,13 +4,14 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, field_validator
+from pydantic import Field, field_validator
 
 from controlplane.api_model import ApiModel
 from controlplane.budgets.rules import DEFAULT_THRESHOLDS, Budget, Use, at_ms
 from controlplane.limits.rules import MAX_TOKENS
 from controlplane.limits.schemas import Tokens
 from controlplane.limits.subject import Scope
+from controlplane.moments import Moment
 from ratelimit.ports import Period
 
 Percent = Annotated[int, Field(ge=1, le=1_000, strict=True)]
@@ -35,18 +36,14 @@ class IncreaseBody(ApiModel):
     """A temporary increase."""
 
     tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True)] = Field(description="On top of the budget.")
-    until: AwareDatetime
+    until: Moment
 
     @field_validator("until")
     @classmethod
     def _in_the_future(cls, value: datetime) -> datetime:
-        try:
-            moment = value.astimezone(UTC)
-        except OverflowError:
-            raise ValueError("must be before the year 10000 in UTC") from None
-        if moment <= datetime.now(UTC):
+        if value <= datetime.now(UTC):
             raise ValueError("must be in the future")
-        return moment
+        return value
 
 
 class CeilingBody(ApiModel):

@@ -4,12 +4,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 from sqlalchemy import Row
 
 from controlplane.api_model import ApiModel, ShortText
 from controlplane.keys.rules import DEFAULT_OVERLAP, MAX_OVERLAP, status_at
 from controlplane.limits.schemas import Limits, limits_of
+from controlplane.moments import Moment
 from controlplane.pagination import PageQuery
 from ias import tags
 
@@ -18,20 +19,10 @@ LabelName = Annotated[str, StringConstraints(pattern=f"^{tags.NAME}$")]
 LabelValue = Annotated[str, StringConstraints(pattern=f"^{tags.VALUE}$")]
 
 
-def _in_utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("must be before the year 10000 in UTC") from None
-
-
 def _in_the_future(value: datetime) -> datetime:
     if value <= datetime.now(UTC):
         raise ValueError("must be in the future")
     return value
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class KeyBody(ApiModel):

@@ -6,9 +6,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from controlplane.api_model import ApiModel
+from controlplane.moments import Moment
 from controlplane.usage.dimensions import Dimension, quantile_ms
 from controlplane.usage.repository import BUCKETS, Filters
 from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS
@@ -21,8 +22,8 @@ _NAME = r"^[^\x00-\x1f\x7f]+$"
 class PeriodQuery(ApiModel):
     """The period, by time of admission."""
 
-    from_: AwareDatetime | None = Field(default=None, alias="from", description="inclusive; by default 30 days before `to`")
-    to: AwareDatetime | None = Field(default=None, description="exclusive; by default everything until now")
+    from_: Moment | None = Field(default=None, alias="from", description="inclusive; by default 30 days before `to`")
+    to: Moment | None = Field(default=None, description="exclusive; by default everything until now")
 
 
 class UsageFilter(PeriodQuery):

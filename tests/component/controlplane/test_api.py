@@ -27,6 +27,17 @@ async def test_errors_of_the_framework_have_our_shape(world: World, method: str,
     assert (response.status_code, problem["status"], problem["code"], problem["type"]) == (status, status, code, f"/api/problems/{code}")
 
 
+async def test_a_method_that_is_not_there_tells_all_that_are(world: World) -> None:
+    assert (await world.http.patch("/api/org")).headers["allow"] == "GET, POST"
+    assert (await world.http.post("/api/published-models")).headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("moment", ["0.5", "1764000000", "2030-01-01", "2030-01-01T00:00:00"])
+async def test_a_moment_is_rfc_3339_and_nothing_else(world: World, moment: str) -> None:
+    response = await world["root"].call("GET", f"/analytics/system?from={moment}")
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "from")
+
+
 async def test_a_body_that_is_not_json_is_refused(world: World) -> None:
     headers = {**world["alpha-user"].headers, "content-type": "application/json"}
     response = await world.http.post("/api/key", content=b'{"name": ', headers=headers)

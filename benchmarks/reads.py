@@ -1,0 +1,146 @@
+"""How long do reads of the control plane take behind 1,000 orgs, 100,000 keys and a ledger of millions of requests with its rollups?
+
+Everything is in one durable PostgreSQL; the ledger's size is `LEDGER_ROWS` (environment), by default what fits into the time.
+"""
+
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import asyncpg
+import httpx2
+
+from benchmarks.api import replicas, sign_in
+from benchmarks.ledger import postgres
+from benchmarks.measuring import result
+from controlplane.usage.rollups import DURATION_BOUNDS_MS
+from tests.support.postgres import migrate, run_apart
+
+ORGS, USERS_OF_ORG, KEYS = 1_000, 10, 100_000
+LEDGER_ROWS = int(os.environ.get("LEDGER_ROWS", "1000000"))
+DAYS = 30
+ROUNDS, AT_ONCE = 150, 2
+BOUND_MS = 50
+
+# Ids are made of numbers, so that rows refer to each other without a look.
+_ID = "md5('{}' || {})::uuid"
+ORG, USER, KEY, MODEL = (_ID.format(kind, "{}") for kind in ("org", "user", "key", "model"))
+_USER_OF = f"(i % {ORGS * USERS_OF_ORG})"
+_LEDGER_COLUMNS = (
+    "admitted_at, event_id, org_id, user_id, key_id, publication_id, model, upstream_model, endpoint, stream, outcome, http_status, input_tokens, "
+    "cached_input_tokens, output_tokens, reasoning_tokens, usage_source, held_tokens, time_to_first_token_ms, duration_ms, ended_at, request_id, tags"
+)
+_MOMENT = f"now() - interval '{DAYS} days' * (i::float / {LEDGER_ROWS})"
+FILL = (
+    f"INSERT INTO orgs (id, slug, name) SELECT {ORG.format('i')}, 'org-' || i, 'Org ' || i FROM generate_series(0, {ORGS - 1}) i",
+    (
+        f"INSERT INTO users (id, org_id, username, role) SELECT {USER.format('i')}, {ORG.format(f'(i % {ORGS})')}, 'user-' || i, "
+        f"CASE WHEN i < {ORGS} THEN 'org_admin' ELSE 'org_user' END FROM generate_series(0, {ORGS * USERS_OF_ORG - 1}) i"
+    ),
+    (
+        f"INSERT INTO keys (id, org_id, user_id, name) SELECT {KEY.format('i')}, {ORG.format(f'(i % {ORGS})')}, {USER.format(_USER_OF)}, 'key-' || i "
+        f"FROM generate_series(0, {KEYS - 1}) i"
+    ),
+    (
+        "INSERT INTO credentials (credential_id, key_id, digest, pepper_version, hint) "
+        f"SELECT lpad(i::text, 8, '0'), {KEY.format('i')}, sha256(i::text::bytea), 1, 'ias_live_' || i FROM generate_series(0, {KEYS - 1}) i"
+    ),
+    "INSERT INTO budgets (subject_id, period, scope, org_id, tokens) SELECT id, 'month', 'org', id, 1000000000 FROM orgs",
+    (
+        f"INSERT INTO ledger ({_LEDGER_COLUMNS}) SELECT {_MOMENT}, gen_random_uuid(), {ORG.format(f'(i % {ORGS})')}, {USER.format(_USER_OF)}, "
+        f"{KEY.format(f'(i % {KEYS})')}, {MODEL.format('(i % 5)')}, 'model-' || (i % 5), 'model-' || (i % 5), 'chat_completions', true, 'complete', "
+        f"200, 100, 0, 50, 0, 'reported', 0, 20, 500, {_MOMENT}, 'request-' || i, '{{}}' FROM generate_series(1, {LEDGER_ROWS}) i"
+    ),
+)
+_ROLLUP = """
+INSERT INTO {table} (period_start, org_id, user_id, key_id, publication_id, model, endpoint, outcome, requests, input_tokens,
+  cached_input_tokens, output_tokens, reasoning_tokens, durations)
+SELECT date_bin('{width}', admitted_at, timestamptz '2001-01-01Z'), org_id, user_id, key_id, publication_id, model, endpoint, outcome,
+  count(*), sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens), {durations}
+FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"""
+READS = (
+    "/org?limit=50",
+    "/org/org-7",
+    "/org/org-7/user",
+    "/org/org-7/key",
+    "/key/{key}",
+    "/org/org-7/budget",
+    "/org/org-7/budget/month",
+    "/org/org-7/limits",
+    "/org/org-7/audit_log",
+    "/analytics/org/org-7",
+    "/analytics/org/org-7/series?interval=day",
+    "/analytics/system",
+    "/analytics/system/series?interval=day",
+    "/requests/request-77",
+)
+
+
+async def fill(url: str) -> str:
+    """Fill the database; return the id of a key."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("SET synchronous_commit = off")
+        for statement in FILL:
+            await connection.execute(statement)
+        durations = "'{" + ",".join("0" for _ in range(len(DURATION_BOUNDS_MS) + 1)) + "}'"
+        for table, width in (("usage_quarter_hours", "15 minutes"), ("usage_days", "1 day")):
+            await connection.execute(_ROLLUP.format(table=table, width=width, durations=durations))
+        await connection.execute("ANALYZE")
+        return str(await connection.fetchval(f"SELECT {KEY.format(7)}"))
+    finally:
+        await connection.close()
+
+
+async def sizes(url: str) -> dict[str, int]:
+    """Return how many rows there are."""
+    connection = await asyncpg.connect(url)
+    try:
+        tables = ("orgs", "users", "keys", "ledger", "usage_quarter_hours", "usage_days")
+        return {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
+    finally:
+        await connection.close()
+
+
+async def measure(address: str, token: str, key_id: str) -> dict[str, list[float]]:
+    """Return the times of each read in milliseconds."""
+    times: dict[str, list[float]] = {}
+    async with httpx2.AsyncClient(base_url=f"{address}/api", headers={"authorization": f"Bearer {token}"}, timeout=60) as client:
+
+        async def read(path: str) -> float:
+            began = time.perf_counter()
+            (await client.get(path.replace("{key}", key_id))).raise_for_status()
+            return (time.perf_counter() - began) * 1000
+
+        for path in READS:
+            await read(path)
+            times[path] = []
+            for _ in range(ROUNDS // AT_ONCE):
+                times[path] += await asyncio.gather(*(read(path) for _ in range(AT_ONCE)))
+    return times
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder, postgres() as server:
+        url = server.url()
+        run_apart(migrate(url))
+        began = time.monotonic()
+        key_id = run_apart(fill(url))
+        rows = run_apart(sizes(url))
+        print(f"filled in {time.monotonic() - began:.0f} s: {', '.join(f'{count:,} {table}' for table, count in rows.items())}")
+        with replicas(url, 1, Path(folder)) as (address,):
+            times = run_apart(measure(address, sign_in(address, url), key_id))
+    print(f"{'read':44} {'p50 ms':>8} {'p99 ms':>8}")
+    p99s = {}
+    for path, one in times.items():
+        p99s[path] = statistics.quantiles(one, n=100)[98]
+        print(f"{path:44} {statistics.median(one):8.1f} {p99s[path]:8.1f}{'' if p99s[path] <= BOUND_MS else '  above the bound'}")
+    everything = statistics.quantiles([value for one in times.values() for value in one], n=100)[98]
+    result(rows=rows, p99_ms=round(everything, 1), worst_p99_ms=round(max(p99s.values()), 1), worst=max(p99s, key=lambda path: p99s[path]))
+
+
+if __name__ == "__main__":
+    main()
