@@ -21,7 +21,7 @@ _TEMPLATE = "bootstrap.yaml"
 _BUFFER_HEADROOM_BYTES = 6 * 1024 * 1024
 
 _AUTHORIZATION_HEADERS = (*headers.CREDENTIALS, "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.TAGS)
-_PROCESSING_HEADERS = (":method", ":path", ":status", "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.CONTEXT)
+_PROCESSING_HEADERS = (":path", ":status", "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.CONTEXT)
 
 
 Metering = Literal["inline", "shadow"]

@@ -54,7 +54,6 @@ def some_context(number: int = 0, **changes: Any) -> RequestContext:
 def request_headers(context: RequestContext, *, end: bool = False, **changes: str | None) -> ProcessingRequest:
     """What Envoy sends first; a header named with `_` for `-` is changed, or left out when None."""
     seen: dict[str, str | None] = {
-        ":method": "POST",
         ":path": context.path,
         "content-type": "application/json",
         "x-request-id": context.request_id,
