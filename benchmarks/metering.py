@@ -57,10 +57,6 @@ class Level(NamedTuple):
 LEVELS = (Level(50, 20, 3), Level(200, 20, 3), Level(1_000, 20, 1), Level(1_000, 100, 1))
 
 
-BUNCHED = 0.9
-"""Of a path whose gaps are this much shorter than without a filter, chunks came in heaps."""
-
-
 @dataclass
 class Measured:
     """One path at one number of streams."""
@@ -187,19 +183,12 @@ def ratio(measured: Measurements, level: Level, name: str) -> float:
     return one.gap_us / base.gap_us if keeps_up(level, base) else one.mean_gap_us / base.mean_gap_us
 
 
-def is_bunched(measured: Measurements, level: Level, name: str) -> bool:
-    """Whether chunks that were sent evenly came in heaps: the machine was busy with something else, or with too much."""
-    return ratio(measured, level, name) < BUNCHED
-
-
 def row(measured: Measurements, level: Level, name: str) -> str:
     one, base = measured[level, name], measured[level, NONE]
     cpu = ", ".join(f"{process} {value:.0f}" for process, value in one.cpu_us.items())
     added = one.on_way_p50_us - base.on_way_p50_us
     gaps = f"{one.gap_us / 1000:>8.2f}{ratio(measured, level, name):>7.3f}{one.mean_gap_us / 1000:>9.2f}"
     late = "" if keeps_up(level, base) else "   (no filter does not keep up either: ratio of means)"
-    if is_bunched(measured, level, name):
-        late += "   (bunched: chunks came in heaps, the ratio says nothing)"
     return f"{level!s:>16} {name:<10}{gaps}{added:>10.0f}{one.on_way_p99_us():>10.0f}   {cpu}{late}"
 
 
@@ -276,7 +265,6 @@ def result(measured: Measurements, memory: dict[str, dict[int, dict[str, float]]
         found[f"gap_ratios_{name}"] = {str(level): round(ratio(measured, level, name), 3) for level in levels}
         found[f"cpu_us_chunks_{name}"] = {str(level): added(level, name) for level in levels}
     found["not_carried"] = [str(level) for level in levels if level not in carried]
-    found["bunched"] = [f"{level}, {name}" for level, name in measured if is_bunched(measured, level, name)]
     found["bytes_per_stream"] = round(memory[INLINE][max(memory[INLINE])]["extproc"])
     found["bytes_per_streams"] = {streams: round(grown["extproc"]) for streams, grown in memory[INLINE].items()}
     return found

@@ -15,6 +15,7 @@ from controlplane.accounts.router import router as accounts
 from controlplane.audit.router import router as audit
 from controlplane.backends.router import router as backends
 from controlplane.budgets.router import router as budgets
+from controlplane.invites.router import router as invites
 from controlplane.keys.router import router as keys
 from controlplane.limits.router import router as limits
 from controlplane.middleware import Edge
@@ -29,7 +30,21 @@ from controlplane.security_events.router import router as security_events
 from controlplane.sign_in.router import router as sign_in
 from controlplane.usage.router import router as usage
 
-ROUTERS: tuple[APIRouter, ...] = (sign_in, accounts, orgs, keys, limits, budgets, audit, backends, publishing, usage, requests, security_events)
+ROUTERS: tuple[APIRouter, ...] = (
+    sign_in,
+    accounts,
+    invites,
+    orgs,
+    keys,
+    limits,
+    budgets,
+    audit,
+    backends,
+    publishing,
+    usage,
+    requests,
+    security_events,
+)
 """Every domain's router; each is mounted below `/api`."""
 
 _READY_TIMEOUT_S = 2

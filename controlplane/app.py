@@ -27,6 +27,12 @@ from controlplane.gateway.ports import Gateway
 from controlplane.http_protocol import DeadlineProtocol
 from controlplane.idempotency.route import forget_forever
 from controlplane.keys.rules import KeyRules
+from controlplane.mail.mailer_folder import FolderMailer
+from controlplane.mail.mailer_none import NoMailer
+from controlplane.mail.mailer_smtp import SmtpMailer
+from controlplane.mail.ports import Mailer
+from controlplane.mail.rules import Links
+from controlplane.orgs.upkeep import purge_forever
 from controlplane.publishing.reconciler import NoGateway, Reconciler
 from controlplane.publishing.service import Publisher
 from controlplane.reconciliation.counters_http import HttpCountersReader
@@ -63,6 +69,9 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 sessions=_sessions(settings),
                 passwords=passwords,
                 trusted_proxies=settings.trusted_proxies,
+                org_grace=timedelta(seconds=settings.org_grace_s),
+                mailer=_mailer(settings),
+                links=Links(settings.public_url, timedelta(seconds=settings.invite_lifetime_s), timedelta(seconds=settings.reset_lifetime_s)),
                 key_rules=key_rules,
                 prober=prober,
                 counters=counters,
@@ -84,6 +93,15 @@ def _sessions(settings: ApiSettings) -> Sessions:
     )
 
 
+def _mailer(settings: ApiSettings) -> Mailer:
+    if settings.mail_folder is not None:
+        return FolderMailer(settings.mail_folder, settings.mail_from)
+    if not settings.smtp_host:
+        return NoMailer()
+    password = settings.smtp_password.get_secret_value()
+    return SmtpMailer(settings.smtp_host, settings.smtp_port, settings.smtp_security, settings.smtp_username, password, settings.mail_from)
+
+
 def _gateway(settings: ApiSettings) -> Gateway:
     if settings.gateway_dir is None:
         return NoGateway()
@@ -94,7 +112,12 @@ def _gateway(settings: ApiSettings) -> Gateway:
 async def background(app: FastAPI, settings: ApiSettings) -> AsyncIterator[None]:
     """Keep the gateway at the desired state and the health of backends current, until the block ends."""
     runtime: Runtime = app.state.runtime
-    work = [probe_forever(runtime.engine, runtime.prober, settings.probe_interval), clean_forever(runtime.engine), forget_forever(runtime.engine)]
+    work = [
+        probe_forever(runtime.engine, runtime.prober, settings.probe_interval),
+        clean_forever(runtime.engine),
+        forget_forever(runtime.engine),
+        purge_forever(runtime.engine),
+    ]
     tasks = [asyncio.create_task(one) for one in work]
     if settings.gateway_dir is not None:
         tasks.append(asyncio.create_task(runtime.publisher.reconciler.run()))

@@ -25,6 +25,7 @@ class Entry:
         return any(fnmatchcase(action, pattern) for pattern in self.actions)
 
 
+_GUESSED = ("session.create*", "password.change", "password.request_reset")
 _MODEL = ("model.publish", "model.update")
 _BY_FORM = (
     Entry("csrf_token_invalid", (403,), "A write by cookie needs the header X-CSRF-Token. GET /api/session has its value."),
@@ -72,6 +73,7 @@ _BY_DOMAIN = (
     Entry("budget_above_ceiling", (422,), "More than the org's ceiling, which only a System Admin raises.", ("*_budget.*",)),
     Entry("budget_not_found", (404,), "No budget is set for that period.", ("*_budget.*",)),
     Entry("cannot_delete_yourself", (409,), "Nobody deletes the own account. Ask another admin.", ("user.delete",)),
+    Entry("already_invited", (409,), "That address is invited already. Resend the invite, or revoke it first.", ("invite.create",)),
     Entry("ceiling_not_found", (404,), "No ceiling is set for that period.", ("org_budget.lift_ceiling",)),
     Entry("disabled_by_admin", (403,), "An admin has disabled the key. Only an admin can enable it.", ("key.enable",)),
     Entry("invalid_credentials", (401,), "The user name or the password is wrong.", ("session.create*",)),
@@ -79,16 +81,26 @@ _BY_DOMAIN = (
     Entry("invalid_period", (422,), "The period is empty or too long, or has too many points. Ask for a shorter one.", ("usage.*",)),
     Entry("key_expired", (409,), "The key's life has ended. Give it a later end, or make another one.", ("key.*",)),
     Entry("key_revoked", (409,), "The key is revoked for good. Make another one.", ("key.*",)),
+    Entry("invite_is_over", (409,), "The invite is accepted or revoked. Make another one, or remove the user.", ("invite.resend", "invite.revoke")),
+    Entry("invite_not_found", (404,), "The org has no such invite.", ("invite.resend", "invite.revoke")),
+    Entry("invite_not_valid", (404,), "The invite is used, revoked or expired. Ask for another one.", ("invite.accept",)),
+    Entry("last_org_admin", (409,), "An org keeps an admin. Make somebody else one first, or delete the org.", ("user.delete", "user.change_role")),
     Entry("other_keys_match", (409,), "The filter means other keys than the dry run has shown. Make another dry run.", ("key.bulk_revoke",)),
     Entry("problem_not_found", (404,), "The API has no such error code.", ("problem.get",)),
     Entry("report_too_long", (422,), "More rows than fit into a report. Ask for a shorter period or fewer dimensions.", ("usage.*_report",)),
-    Entry("service_account_not_found", (404,), "Your org has no such service account.", ("key.create",)),
+    Entry("reset_not_valid", (404,), "The link is used, replaced or expired. Ask for another one.", ("password.reset",)),
+    Entry("sent_a_moment_ago", (429,), "The invite was sent a moment ago. Wait for `retry-after` seconds.", ("invite.resend",)),
+    Entry("service_account_exists", (409,), "The org has a service account of that name. Choose another one.", ("service_account.create",)),
+    Entry("service_account_not_found", (404,), "The org has no such service account.", ("key.create", "service_account.delete")),
     Entry("session_is_a_cookie", (409,), "A cookie needs no renewal: it goes on while it is used.", ("session.renew",)),
     Entry("slug_taken", (409,), "There is an org with that slug. Choose another one.", ("org.create",)),
-    Entry("too_many_attempts", (429,), "Too many wrong passwords. Wait for `retry-after` seconds.", ("session.create*", "password.change")),
+    Entry("too_many_attempts", (429,), "Too many wrong passwords. Wait for `retry-after` seconds.", _GUESSED),
     Entry("too_many_credentials", (409,), "Old secrets of the key still work. Wait until one ends, or rotate without overlap.", ("key.rotate",)),
     Entry("too_many_keys", (409,), "You have as many keys as you may. Revoke one first.", ("key.create",)),
-    Entry("username_taken", (409,), "Names are unique in the whole service. Choose another one.", ("user.create",)),
+    Entry("too_many_invites", (409,), "Many invites of the org wait for an answer. Revoke some first.", ("invite.create",)),
+    Entry("user_exists", (409,), "The org has a user with that address already.", ("invite.create",)),
+    Entry("username_taken", (409,), "Names are unique in the whole service. Choose another one.", ("user.create", "invite.accept")),
+    Entry("wrong_org_status", (409,), "The state of the org does not allow it. `detail` says what to do.", ("org.*",)),
     Entry("wrong_password", (403,), "The current password is wrong. Nothing was changed.", ("password.change",)),
 )
 CATALOGUE = {entry.code: entry for entry in (*_BY_FORM, *_BY_DOMAIN)}

@@ -1,6 +1,7 @@
 """What the API's process holds for all requests; made in `controlplane.app`, found under `app.state.runtime`."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
@@ -11,6 +12,8 @@ from controlplane.backends.ports import Prober
 from controlplane.budgets.ports import BudgetCounters
 from controlplane.client_address import Network
 from controlplane.keys.rules import KeyRules
+from controlplane.mail.ports import Mailer
+from controlplane.mail.rules import Links
 
 if TYPE_CHECKING:  # it builds on authorization, which builds on this module
     from controlplane.publishing.service import Publisher
@@ -25,6 +28,9 @@ class Runtime:
     sessions: "Sessions"
     passwords: Passwords
     trusted_proxies: tuple[Network, ...]
+    org_grace: timedelta
+    mailer: Mailer
+    links: Links
     key_rules: KeyRules
     prober: Prober
     counters: BudgetCounters

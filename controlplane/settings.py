@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from controlplane.client_address import Network
+from controlplane.mail.settings import MailSettings
 from ias.settings import Settings
 
 _MIN_SECRET_BYTES = 32
@@ -82,7 +83,7 @@ class ReconcileSettings(DatabaseSettings, CountersSettings, ToleranceSettings):
     """What `reconcile` compares."""
 
 
-class ApiSettings(DatabaseSettings, CountersSettings):
+class ApiSettings(DatabaseSettings, MailSettings, CountersSettings):
     """The REST API."""
 
     api_listen: str = "127.0.0.1:8085"
@@ -108,6 +109,9 @@ class ApiSettings(DatabaseSettings, CountersSettings):
 
     session_idle_s: int = Field(default=1800, ge=120, le=30 * 24 * 3600)
     """Seconds without a request after which the session of a browser ends."""
+
+    org_grace_s: int = Field(default=7 * 86400, ge=0, le=365 * 86400)
+    """Seconds in which a deleted org can be restored; its keys and sign-ins stop at once. 0: it is gone at once."""
 
     key_env: str = Field(default="live", pattern="^[a-z]{1,8}$")
     """The environment part of new API keys (`ias_<env>_…`)."""

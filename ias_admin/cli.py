@@ -9,7 +9,7 @@ import typer
 
 from ias_admin import manners
 from ias_admin.client import Previewed
-from ias_admin.commands import audit, backend, budget, completion, key, limits, model, org, session, usage, user
+from ias_admin.commands import audit, backend, budget, completion, invite, key, limits, model, org, password, service_account, session, usage, user
 from ias_admin.commands.options import examples
 from ias_admin.errors import CommandFailed
 from ias_admin.output import complain, print_document, say
@@ -38,13 +38,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )
 app.command(epilog=examples("login --url https://ias.example.com --username ada", "login -u ci --password-file /run/secrets/ias"))(session.login)
-app.command(epilog=examples("logout"))(session.logout)
+app.command(epilog=examples("logout", "logout --everywhere"))(session.logout)
 app.command(epilog=examples("whoami"))(session.whoami)
 app.command(epilog=examples("completion bash > ~/.local/share/bash-completion/completions/ias-admin"))(completion.completion)
 for name, noun in {
     "context": session.contexts,
     "org": org.app,
     "user": user.app,
+    "invite": invite.app,
+    "service-account": service_account.app,
+    "password": password.app,
     "key": key.app,
     "limits": limits.app,
     "budget": budget.app,

@@ -54,9 +54,9 @@ class Client:
             body, headers = change(_json_of(self._checked(response), self._url)), {"if-match": response.headers.get("etag", "*")}
         return _json_of(self._checked(self._send("PUT", path, body, headers=headers)), self._url)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, **query: str | None) -> None:
         """Remove an object."""
-        self._call("DELETE", path)
+        self._call("DELETE", path, query=query)
 
     def text(self, path: str, accept: str, **query: str | int | None) -> str:
         """Read a document that is not JSON, CSV for example."""

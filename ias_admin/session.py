@@ -1,13 +1,18 @@
 """What every command works with: which control plane is meant, and who speaks to it."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import httpx2
 import typer
 
 from ias_admin import config, manners
 from ias_admin.client import Client
+from ias_admin.errors import CommandFailed
+
+_RENEWED_BEFORE = timedelta(minutes=40)
+"""A token that has less time left is renewed when it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +49,25 @@ def session_of(context: typer.Context) -> Session:
 
 
 def client_of(context: typer.Context) -> Client:
-    """Return a client of the session that the root command opened."""
-    return session_of(context).client()
+    """Return a client of the session that the root command opened, with a token that has time left where it can be renewed."""
+    session = session_of(context)
+    known = config.load()
+    kept = known.contexts.get(session.context)
+    if kept is None or kept.token != session.token or manners.current().dry_run or not _ends_soon(kept.expires_at, datetime.now(UTC)):
+        return session.client()
+    try:
+        answer = session.client().post("/session/renew")
+    except CommandFailed:
+        return session.client()  # the command itself says what is wrong
+    kept.token, kept.expires_at = answer["token"], answer["expiresAt"]
+    config.save(known)
+    return replace(session, token=kept.token).client()
+
+
+def _ends_soon(expires_at: str, now: datetime) -> bool:
+    """Whether a token has not ended yet, and will before long."""
+    try:
+        left = datetime.fromisoformat(expires_at) - now
+    except (ValueError, TypeError):
+        return False
+    return timedelta() < left < _RENEWED_BEFORE

@@ -46,6 +46,7 @@ class Stack:
         self.extauth_address = f"unix:{home.runtime / 'extauth.sock'}"
         self.extproc_address = f"unix:{home.runtime / 'extproc.sock'}"
         self.gateway_directory = home.folder("gateway")
+        self.mail = home.folder("mail")
         self.spool = home.folder("spool") / "extproc-0"
         self.security_events = home.folder("spool") / "extauth-0"
         self.first_password = home.secrets / "first_admin_password"
@@ -68,6 +69,7 @@ class Stack:
             "envoy_admin_url": ports.envoy_admin.url,
             "database_url": self.postgres.url(),
             "valkey_url": self.valkey.url,
+            "mail_folder": str(self.mail),
             "engine_url": next(iter(self.engines.values())),
             "metrics_urls": {name: f"{port.url}/metrics" for name, port in metrics.items()},
         }
@@ -121,6 +123,8 @@ class Stack:
             **self._valkey_url,
             "IAS_API_LISTEN": str(self.ports.api),
             "IAS_PEPPERS_FILE": str(self._peppers),
+            "IAS_PUBLIC_URL": self.ports.api.url,
+            "IAS_MAIL_FOLDER": str(self.mail),
             "IAS_TOKEN_SECRET_FILE": str(self.home.secret_file("token_secret", random_secret)),
             "IAS_GATEWAY_DIR": str(self.gateway_directory),
             "IAS_GATEWAY_URL": self.ports.gateway.url,

@@ -124,6 +124,7 @@ class _Run:
         _say(f"ready after {seconds:.1f} s")
         _say(f"  gateway  {self._stack.ports.gateway.url}/v1")
         _say(f"  API      {self._stack.ports.api.url}/api")
+        _say(f"  mail     {self._stack.mail}")
         if not self._first_credentials:
             return
         if sys.stderr.isatty():

@@ -45,6 +45,38 @@ class AccountRepository(Repository):
         found: UUID = (await self.uow.execute(living)).scalar_one()
         return found, found == fresh_id
 
+    async def has_address(self, email: str) -> bool:
+        """Whether a visible person has an e-mail address, as such or as user name."""
+        plain = email.lower()
+        same = or_(func.lower(users.c.email) == plain, func.lower(users.c.username) == plain)
+        found = self.visible(users, users.c.id).where(users.c.status != "deleted", same).limit(1)
+        return (await self.uow.execute(found)).one_or_none() is not None
+
+    async def change_role(self, user_id: UUID, role: Role) -> Row[Any]:
+        """Give a person another role; it holds from the next request on."""
+        return (await self.uow.execute(self.update(users).where(users.c.id == user_id).values(role=role).returning(users))).one()
+
+    async def other_admins(self, org_id: UUID, user_id: UUID) -> int:
+        """Count the org admins beside one, and hold the org's row until the commit, so that two admins cannot remove each other."""
+        await self.uow.execute(select(orgs.c.id).where(orgs.c.id == org_id).with_for_update())
+        others = (users.c.org_id == org_id, users.c.role == Role.ORG_ADMIN, users.c.status == "active", users.c.id != user_id)
+        count: int = (await self.uow.execute(self.visible(users, func.count()).where(*others))).scalar_one()
+        return count
+
+    def services(self) -> Select[Any]:
+        """Visible service accounts that people made."""
+        return self.visible(users).where(users.c.status != "deleted", users.c.role == Role.SERVICE, users.c.username.like("%:%:%"))
+
+    async def service(self, user_id: UUID) -> Row[Any] | None:
+        """One of them."""
+        return await self._one(self.services().where(users.c.id == user_id))
+
+    async def add_service(self, user_id: UUID, org_id: UUID, username: str) -> Row[Any]:
+        """Insert a service account; raise Problem 409 when the org has one of that name."""
+        values = {"id": user_id, "org_id": org_id, "username": username, "role": Role.SERVICE}
+        with refusing("users_username", Problem(409, "service_account_exists", "The org has a service account of that name: choose another one.")):
+            return (await self.uow.execute(insert(users).values(values).returning(users))).one()
+
     def people(self) -> Select[Any]:
         """Visible users who are persons and not deleted."""
         return self.visible(users).where(users.c.status != "deleted", users.c.role != Role.SERVICE)

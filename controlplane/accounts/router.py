@@ -7,14 +7,14 @@ from fastapi import Query, Response
 
 from controlplane.accounts import service
 from controlplane.accounts.repository import AccountRepository
-from controlplane.accounts.schemas import NewUserBody, NewUserView, UserView
+from controlplane.accounts.schemas import NewServiceBody, NewUserBody, NewUserView, RoleBody, ServiceView, UserView
 from controlplane.authorization import Access, require
 from controlplane.idempotency.route import Router
 from controlplane.orgs.service import find
 from controlplane.pagination import Page, PageQuery, fetch_page
 from controlplane.runtime import RuntimeNow
 from controlplane.schema import users
-from ias.roles import Permission
+from ias.roles import Permission, Role
 
 router = Router(tags=["accounts"])
 UserManager = Annotated[Access, require(Permission.USERS_MANAGE)]
@@ -40,3 +40,37 @@ async def list_users(org: str, access: UserManager, page: Annotated[PageQuery, Q
 async def delete_user(org: str, user_id: UUID, access: UserManager) -> None:
     """Delete a user; sessions and keys stop at once."""
     await service.delete_user(access, (await find(access, org)).id, user_id)
+
+
+@router.get("/org/{org}/user/{user_id}", name="user.get")
+async def get_user(org: str, user_id: UUID, access: UserManager) -> UserView:
+    """Show a user of an org."""
+    return UserView.model_validate(await service.find_user(access, (await find(access, org)).id, user_id))
+
+
+@router.put("/org/{org}/user/{user_id}/role", name="user.change_role")
+async def change_role(org: str, user_id: UUID, body: RoleBody, access: UserManager) -> UserView:
+    """Give a user another role; it holds at once. The last admin of an org stays one."""
+    return UserView.model_validate(await service.change_role(access, (await find(access, org)).id, user_id, Role(body.role)))
+
+
+@router.post("/org/{org}/service-account", name="service_account.create", status_code=201)
+async def create_service_account(org: str, body: NewServiceBody, access: UserManager, response: Response) -> ServiceView:
+    """Make a service account: an identity for programs, which cannot sign in. An org admin makes its keys."""
+    org_id = (await find(access, org)).id
+    made = await service.create_service(access, org_id, body.name)
+    response.headers["location"] = f"/api/org/{org_id}/service-account/{made.id}"
+    return ServiceView.model_validate(made)
+
+
+@router.get("/org/{org}/service-account", name="service_account.list")
+async def list_service_accounts(org: str, access: UserManager, page: Annotated[PageQuery, Query()]) -> Page[ServiceView]:
+    """List the service accounts of an org."""
+    repository = AccountRepository(access.uow, access.reach.within((await find(access, org)).id))
+    return await fetch_page(access.uow, repository.services(), users.c.id, page, ServiceView)
+
+
+@router.delete("/org/{org}/service-account/{service_account_id}", name="service_account.delete", status_code=204)
+async def delete_service_account(org: str, service_account_id: UUID, access: UserManager) -> None:
+    """Delete a service account; its keys stop at once."""
+    await service.delete_service(access, (await find(access, org)).id, service_account_id)

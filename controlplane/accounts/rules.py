@@ -13,6 +13,11 @@ def new_password() -> str:
     return secrets.token_urlsafe(18)
 
 
-def service_username(org_id: object) -> str:
-    """The name of an org's service identity."""
-    return f"service:{org_id}"
+def service_username(org_id: object, name: str = "") -> str:
+    """The name of the service identity that owns the keys of an org's publications, or of a service account that people named."""
+    return f"service:{org_id}:{name}" if name else f"service:{org_id}"
+
+
+def service_name(username: str) -> str:
+    """Return what people named a service account."""
+    return username.split(":", 2)[-1]

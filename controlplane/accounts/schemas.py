@@ -1,12 +1,13 @@
 """JSON of accounts."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_validator
+from sqlalchemy import Row
 
-from controlplane.accounts.rules import MAX_PASSWORD, MIN_PASSWORD, USERNAME
+from controlplane.accounts.rules import MAX_PASSWORD, MIN_PASSWORD, USERNAME, service_name
 from controlplane.api_model import ApiModel
 from ias.roles import Role
 
@@ -49,3 +50,32 @@ class NewUserView(UserView):
     """A user that was made."""
 
     initial_password: str | None = Field(default=None, description="Only when it was generated, and only here.")
+
+
+class RoleBody(ApiModel):
+    """What a user may do."""
+
+    role: Literal["org_admin", "org_user"]
+
+
+class NewServiceBody(ApiModel):
+    """A service account to make."""
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")] = Field(examples=["ci-pipeline"])
+
+
+class ServiceView(ApiModel):
+    """A service account; its keys are made with `POST /api/key`, `userId` being its id."""
+
+    id: UUID
+    org_id: UUID
+    name: str
+    status: str
+    created_at: datetime
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_row(cls, row: Any) -> Any:
+        if not isinstance(row, Row):
+            return row
+        return {"id": row.id, "org_id": row.org_id, "name": service_name(row.username), "status": row.status, "created_at": row.created_at}

@@ -30,6 +30,7 @@ async def create_user(access: Access, org_id: UUID, body: NewUserBody, passwords
     await access.uow.checkpoint()
     password_hash = await passwords.hash(password)
     repository = AccountRepository(access.uow, access.reach.within(org_id))
+    await refuse_name_of_another(AccountRepository(access.uow, EVERYTHING), body.username)
     user = await repository.add(new_id(), org_id, body.username, Role(body.role), password_hash, body.email)
     access.uow.audit(org_id=org_id, target_user_id=str(user.id))
     return NewUserView(**UserView.model_validate(user).model_dump(), initial_password=generated)
@@ -41,12 +42,65 @@ async def delete_user(access: Access, org_id: UUID, user_id: UUID) -> None:
         raise Problem(409, "cannot_delete_yourself", "Nobody can delete the own account: ask another admin.")
     reach = access.reach.within(org_id)
     repository = AccountRepository(access.uow, reach)
-    if await repository.person(user_id) is None:
-        raise errors.not_found("user")
+    user = await _person(repository, user_id)
+    await _keep_an_admin(repository, user)
     await repository.bury(user_id)
     await revoke_all(KeyRepository(access.uow, reach), user_id)
     access.uow.changed(ChangeKind.USER, user_id)
     access.uow.audit(org_id=org_id, target_user_id=str(user_id))
+
+
+async def find_user(access: Access, org_id: UUID, user_id: UUID) -> Row[Any]:
+    """Return a person of an org; raise Problem 404."""
+    return await _person(AccountRepository(access.uow, access.reach.within(org_id)), user_id)
+
+
+async def change_role(access: Access, org_id: UUID, user_id: UUID, role: Role) -> Row[Any]:
+    """Give a person of an org another role; it holds at once, in sessions that run too. An org keeps an admin."""
+    repository = AccountRepository(access.uow, access.reach.within(org_id))
+    user = await _person(repository, user_id)
+    if role != Role.ORG_ADMIN:
+        await _keep_an_admin(repository, user)
+    access.uow.audit(org_id=org_id, target_user_id=str(user_id), role_before=user.role)
+    return await repository.change_role(user_id, role)
+
+
+async def create_service(access: Access, org_id: UUID, name: str) -> Row[Any]:
+    """Make a service account: an identity for programs, which cannot sign in and whose keys the org's admins hold."""
+    repository = AccountRepository(access.uow, access.reach.within(org_id))
+    made = await repository.add_service(new_id(), org_id, service_username(org_id, name))
+    access.uow.changed(ChangeKind.USER, made.id)
+    access.uow.audit(org_id=org_id, target_user_id=str(made.id))
+    return made
+
+
+async def delete_service(access: Access, org_id: UUID, user_id: UUID) -> None:
+    """Leave a tombstone; its keys stop at once."""
+    reach = access.reach.within(org_id)
+    repository = AccountRepository(access.uow, reach)
+    if await repository.service(user_id) is None:
+        raise errors.not_found("service account")
+    await repository.bury(user_id)
+    await revoke_all(KeyRepository(access.uow, reach), user_id)
+    access.uow.changed(ChangeKind.USER, user_id)
+    access.uow.audit(org_id=org_id, target_user_id=str(user_id))
+
+
+async def refuse_name_of_another(everybody: AccountRepository, username: str) -> None:
+    """Nobody takes a user name that is somebody's e-mail address: that person signs in with it. Raises Problem 409."""
+    if "@" in username and await everybody.has_address(username):
+        raise Problem(409, "username_taken", "The user name is an e-mail address that another account has: choose another one.")
+
+
+async def _person(repository: AccountRepository, user_id: UUID) -> Row[Any]:
+    if (user := await repository.person(user_id)) is None:
+        raise errors.not_found("user")
+    return user
+
+
+async def _keep_an_admin(repository: AccountRepository, user: Row[Any]) -> None:
+    if user.role == Role.ORG_ADMIN and user.status == "active" and await repository.other_admins(user.org_id, user.id) == 0:
+        raise Problem(409, "last_org_admin", "This is the org's last admin: make another user org admin first, or delete the org.")
 
 
 async def service_identity(uow: UnitOfWork, org_id: UUID) -> UUID:

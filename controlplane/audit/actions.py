@@ -8,7 +8,10 @@ from fastapi.routing import APIRoute
 
 from controlplane.routes import WRITES
 
-COMMANDS: Final = {"admin.bootstrap": "Make the first System Admin, at the first start."}
+COMMANDS: Final = {
+    "admin.bootstrap": "Make the first System Admin, at the first start.",
+    "org.purge": "End a deleted org for good, when its time to be restored is over.",
+}
 """What is done outside of REST, with what it does."""
 
 

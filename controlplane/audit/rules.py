@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-_SECRET_WORDS = ("password", "apikey", "token", "secret", "credential", "authorization", "pepper")
+_SECRET_WORDS = ("password", "apikey", "token", "secret", "credential", "authorization", "pepper", "link")
 _NOT_SECRET = frozenset(
     {
         *("tokens", "tokensperhour", "tokensperminute", "extratokens", "ceilingtokens", "outagetokens", "contexttokens", "maxtokens"),

@@ -1,5 +1,6 @@
 """SQL of orgs."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,17 @@ class OrgRepository(Repository):
         with refusing("orgs_slug", taken):
             return (await self.uow.execute(insert(orgs).values(id=org_id, slug=slug, name=name).returning(orgs))).one()
 
-    async def bury(self, org_id: UUID) -> None:
-        """Leave the tombstone of an org."""
-        await self.uow.execute(self.update(orgs).where(orgs.c.id == org_id).values(status="deleted"))
+    async def locked(self, org_id: UUID) -> Row[Any]:
+        """One that is known to exist, held until the commit."""
+        return (await self.uow.execute(self.visible(orgs).where(orgs.c.id == org_id).with_for_update())).one()
+
+    async def change(self, org_id: UUID, **values: object) -> Row[Any]:
+        """Change an org; its version moves on."""
+        statement = self.update(orgs).where(orgs.c.id == org_id).values(**values, version=orgs.c.version + 1)
+        return (await self.uow.execute(statement.returning(orgs))).one()
+
+    async def due(self, now: datetime) -> UUID | None:
+        """An org whose time to be restored is over, held until the commit; one that somebody else holds is left to them."""
+        due = self.visible(orgs, orgs.c.id).where(orgs.c.status == "deleting", orgs.c.purge_at <= now)
+        found: UUID | None = (await self.uow.execute(due.limit(1).with_for_update(skip_locked=True))).scalar_one_or_none()
+        return found

@@ -25,5 +25,12 @@ class OrgView(ApiModel):
     id: UUID
     slug: str
     name: str
-    status: str
+    status: str = Field(description="'active', 'suspended', or 'deleting' until `purgeAt`, when it is gone for good.")
+    purge_at: datetime | None
     created_at: datetime
+
+
+class OrgBody(ApiModel):
+    """What can be changed of an org."""
+
+    name: ShortText

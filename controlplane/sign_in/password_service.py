@@ -1,5 +1,6 @@
 """What happens when somebody changes a password."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from controlplane.accounts.passwords import Passwords
@@ -7,7 +8,7 @@ from controlplane.accounts.repository import AccountRepository
 from controlplane.authentication import Principal
 from controlplane.errors import FieldError, Problem
 from controlplane.repository import EVERYTHING
-from controlplane.sign_in.repository import SessionRepository
+from controlplane.sign_in.repository import ResetRepository, SessionRepository
 from controlplane.sign_in.schemas import PasswordChangeBody
 from controlplane.sign_in.service import Guesses
 from controlplane.unit_of_work import UnitOfWork
@@ -25,14 +26,14 @@ async def change(uow: UnitOfWork, principal: Principal, body: PasswordChangeBody
     new = body.new_password.get_secret_value()
     if new == body.current_password.get_secret_value():
         raise unusable("must be another one than the current password")
-    await replace(uow, principal.user_id, new, passwords, keep=principal.session_id)
+    await store(uow, principal.user_id, await passwords.hash(new), keep=principal.session_id)
 
 
-async def replace(uow: UnitOfWork, user_id: UUID, new: str, passwords: Passwords, keep: UUID | None = None) -> None:
-    """Store a new password and end the user's sessions, but for one."""
-    password_hash = await passwords.hash(new)
+async def store(uow: UnitOfWork, user_id: UUID, password_hash: str, keep: UUID | None = None) -> None:
+    """Replace a password: the user's sessions end, but for one, and links that could set another are worthless."""
     await AccountRepository(uow, EVERYTHING).store_hash(user_id, password_hash)
     await SessionRepository(uow, EVERYTHING).end_all_of(user_id, but=keep)
+    await ResetRepository(uow, EVERYTHING).void_all_of(user_id, datetime.now(UTC))
 
 
 def unusable(why: str) -> Problem:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from controlplane.accounts.repository import ACTIVE
@@ -92,3 +92,37 @@ class AttemptRepository(Repository):
         statement = insert_or(sign_in_attempts).values(rows)
         new = {name: statement.excluded[name] for name in ("failures", "not_before", "known_until", "keep_until")}
         await self.uow.execute(statement.on_conflict_do_update(index_elements=["subject"], set_=new))
+
+
+class ResetRepository(Repository):
+    """Links that set a password once."""
+
+    async def count_since(self, user_id: UUID, since: datetime) -> int:
+        """How many were made for a user."""
+        made = select(func.count()).select_from(password_resets).where(password_resets.c.user_id == user_id, password_resets.c.created_at > since)
+        count: int = (await self.uow.execute(made)).scalar_one()
+        return count
+
+    async def add(self, reset_id: UUID, user_id: UUID, token_hash: bytes, expires_at: datetime) -> None:
+        """Insert one."""
+        await self.uow.execute(insert(password_resets).values(id=reset_id, user_id=user_id, token_hash=token_hash, expires_at=expires_at))
+
+    async def void_all_of(self, user_id: UUID, now: datetime) -> None:
+        """Make all that are left worthless."""
+        unused = update(password_resets).where(password_resets.c.user_id == user_id, password_resets.c.used_at.is_(None))
+        await self.uow.execute(unused.values(used_at=now))
+
+    async def open_with(self, token_hash: bytes, now: datetime) -> Row[Any] | None:
+        """The user whose password a secret sets."""
+        people = self.visible(users).join(orgs, orgs.c.id == users.c.org_id, isouter=True)
+        found = people.join(password_resets, password_resets.c.user_id == users.c.id)
+        return (await self.uow.execute(found.where(ACTIVE, self._opens(token_hash, now)))).one_or_none()
+
+    async def use(self, token_hash: bytes, now: datetime) -> bool:
+        """Use the secret up; False: somebody was quicker."""
+        used = update(password_resets).where(self._opens(token_hash, now)).values(used_at=now).returning(password_resets.c.id)
+        return (await self.uow.execute(used)).one_or_none() is not None
+
+    @staticmethod
+    def _opens(token_hash: bytes, now: datetime) -> ColumnElement[bool]:
+        return and_(password_resets.c.token_hash == token_hash, password_resets.c.used_at.is_(None), password_resets.c.expires_at > now)

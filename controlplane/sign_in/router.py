@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from fastapi import Request, Response
+from fastapi import BackgroundTasks, Request, Response
 
 from controlplane.authentication import CurrentPrincipal, UnitOfWorkNow
 from controlplane.authorization import PUBLIC, SIGNED_IN
@@ -10,9 +10,9 @@ from controlplane.errors import Problem
 from controlplane.idempotency.route import Router
 from controlplane.repository import EVERYTHING
 from controlplane.runtime import RuntimeNow
-from controlplane.sign_in import password_service, service
+from controlplane.sign_in import password_service, reset_service, service
 from controlplane.sign_in.repository import SessionRepository
-from controlplane.sign_in.schemas import LoginBody, PasswordChangeBody, SessionStatus, SessionUser, SessionView
+from controlplane.sign_in.schemas import LoginBody, PasswordChangeBody, ResetBody, ResetRequestBody, SessionStatus, SessionUser, SessionView
 from controlplane.sign_in.service import Began, Sessions
 
 router = Router(tags=["sign-in"])
@@ -70,3 +70,17 @@ async def delete_session(principal: CurrentPrincipal, uow: UnitOfWorkNow, runtim
 async def change_password(body: PasswordChangeBody, request: Request, principal: CurrentPrincipal, uow: UnitOfWorkNow, runtime: RuntimeNow) -> None:
     """Change the own password. All other sessions end."""
     await password_service.change(uow, principal, body, request.state.client_address, runtime.passwords)
+
+
+@router.post("/password-reset", name="password.request_reset", status_code=202, dependencies=[PUBLIC])
+async def request_reset(body: ResetRequestBody, request: Request, uow: UnitOfWorkNow, runtime: RuntimeNow, tasks: BackgroundTasks) -> None:
+    """Ask for a mail with a link that sets another password. The answer is the same whether there is such an account."""
+    await reset_service.admit(uow, body.username, request.state.client_address)
+    tasks.add_task(reset_service.send_link, runtime, body.username)
+
+
+@router.post("/password-reset/complete", name="password.reset", dependencies=[PUBLIC])
+async def reset_password(body: ResetBody, request: Request, uow: UnitOfWorkNow, runtime: RuntimeNow, response: Response) -> SessionView:
+    """Set the password by such a link, and be signed in. All other sessions end."""
+    began = await reset_service.reset(uow, body, request.state.client_address, runtime)
+    return hand_out(began, runtime.sessions, response)

@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from controlplane.accounts.rules import MIN_PASSWORD
 from controlplane.accounts.schemas import Password
 from controlplane.api_model import ApiModel, ShortText
 from ias.roles import Role
 
+LinkToken = Annotated[SecretStr, Field(min_length=1, max_length=200, description="What stands behind `#token=` in the link.", examples=["0a1B2c3D"])]
 NewPassword = Annotated[Password, Field(min_length=MIN_PASSWORD)]
 
 
@@ -60,3 +61,16 @@ class PasswordChangeBody(ApiModel):
 
     current_password: Password
     new_password: Annotated[NewPassword, Field(examples=["a horse that is better still"])]
+
+
+class ResetRequestBody(ApiModel):
+    """Who forgot a password."""
+
+    username: Annotated[ShortText, Field(description="User name or e-mail address.", examples=["ada"])]
+
+
+class ResetBody(WantedSession):
+    """A new password for who has the link of a mail."""
+
+    token: LinkToken
+    new_password: NewPassword

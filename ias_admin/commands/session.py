@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from ias_admin import config
-from ias_admin.client import check_address
+from ias_admin.client import Json, check_address
 from ias_admin.commands.options import Output, examples
 from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.prompts import ask, read_secret
-from ias_admin.session import client_of, session_of
+from ias_admin.session import Session, client_of, session_of
 
 contexts = typer.Typer(help="Named control planes, each with its address and your sign-in, as kubectl has them.", no_args_is_help=True)
 
@@ -30,6 +30,11 @@ def login(
     name = username or ask("User name")
     password = read_secret("Password", "IAS_ADMIN_PASSWORD", password_file)
     answer = replace(session, token="").client().post("/admin/login", {"username": name, "password": password})
+    keep(session, answer)
+
+
+def keep(session: Session, answer: Json) -> None:
+    """Remember a session that began, in its context."""
     known = config.load()
     known.contexts[session.context] = config.Context(session.url, answer["user"]["username"], answer["token"], answer["expiresAt"])
     known.current = session.context
@@ -37,15 +42,29 @@ def login(
     say(f"Signed in to {session.url} as {answer['user']['username']} ({answer['user']['role']}) until {answer['expiresAt']}.")
 
 
-def logout(context: typer.Context) -> None:
-    """Forget the sign-in of the context."""
+def logout(
+    context: typer.Context,
+    everywhere: Annotated[bool, typer.Option("--everywhere", help="End all your sessions, in browsers and on other machines too.")] = False,
+) -> None:
+    """End the session of the context, and forget it."""
     session = session_of(context)
     known = config.load()
-    if known.contexts.pop(session.context, None) is None:
+    if not session.token:
         say("Nobody was signed in.")
         return
-    config.save(known)
-    say(f"Signed out of {session.context}.")
+    _end(session, everywhere)
+    if (kept := known.contexts.get(session.context)) and kept.token == session.token:
+        del known.contexts[session.context]
+        config.save(known)
+    say(f"Signed out of {session.context}{' and everywhere else' if everywhere else ''}.")
+
+
+def _end(session: Session, everywhere: bool) -> None:
+    try:
+        session.client().delete("/session", everywhere="true" if everywhere else None)
+    except CommandFailed as failure:
+        if everywhere or failure.exit_code is not ExitCode.AUTH:  # a session that has ended is what was wanted
+            raise
 
 
 def whoami(context: typer.Context, output: Output = Format.TABLE) -> None:

@@ -15,6 +15,9 @@ from ias_admin.session import client_of
 app = typer.Typer(help="The users of an org.", no_args_is_help=True)
 
 
+User = Annotated[str, typer.Argument(metavar="USER", help="User name or id.")]
+
+
 class OrgRole(StrEnum):
     """The roles that a user of an org can have."""
 
@@ -46,8 +49,24 @@ def list_(context: typer.Context, org: Org, limit: Limit = None, output: Output 
     print_list(list(users), ["username", "role", "status", "email", "createdAt", "id"], output)
 
 
+@app.command(epilog=examples("user show acme ada"))
+def show(context: typer.Context, org: Org, user: User, output: Output = Format.TABLE) -> None:
+    """Show a user."""
+    client = client_of(context)
+    print_object(client.get(f"/org/{segment(org)}/user/{segment(user_id_of(client, org, user))}"), output)
+
+
+@app.command(epilog=examples("user role acme ada org_admin"))
+def role(
+    context: typer.Context, org: Org, user: User, role: Annotated[OrgRole, typer.Argument(help="The new role.")], output: Output = Format.TABLE
+) -> None:
+    """Give a user another role; it holds at once."""
+    client = client_of(context)
+    print_object(client.put(f"/org/{segment(org)}/user/{segment(user_id_of(client, org, user))}/role", {"role": role.value}), output)
+
+
 @app.command(epilog=examples("user remove acme ada"))
-def remove(context: typer.Context, org: Org, user: Annotated[str, typer.Argument(help="User name or id.")], yes: Yes = False) -> None:
+def remove(context: typer.Context, org: Org, user: User, yes: Yes = False) -> None:
     """Remove a user. Their sessions and keys stop working at once."""
     client = client_of(context)
     user_id = user_id_of(client, org, user)

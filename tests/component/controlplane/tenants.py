@@ -1,8 +1,9 @@
 """Tenants with one of everything that a path can name: what the generated tests of the routes send their requests to."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlalchemy import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.ids import new_id
+from controlplane.invites.tables import invites
 from controlplane.schema import backends, budgets, credentials, keys, ledger, orgs, publication_tenants, publications, users
 from ias.apikeys import new_key
 from ias.roles import Role
@@ -33,6 +35,8 @@ class Tenant:
     """An org with an admin, a user and a colleague of both."""
 
     org_id: UUID = field(default_factory=new_id)
+    invite_id: UUID = field(default_factory=new_id)
+    service_account_id: UUID = field(default_factory=new_id)
     people: dict[Role | str, Owner] = field(default_factory=dict)
 
     @property
@@ -46,6 +50,8 @@ VALUES: dict[str, Callable[[Tenant, Owner], object]] = {
     "user_id": lambda _, owner: owner.user_id,
     "key_id": lambda _, owner: owner.key_id,
     "request_id": lambda _, owner: owner.request_id,
+    "invite_id": lambda tenant, _: tenant.invite_id,
+    "service_account_id": lambda tenant, _: tenant.service_account_id,
     "period": lambda *_: "month",
     "backend": lambda *_: "spare-pool",
     "name": lambda *_: "served-model",
@@ -53,7 +59,7 @@ VALUES: dict[str, Callable[[Tenant, Owner], object]] = {
 }
 OF_A_USER = frozenset({"user_id", "key_id", "request_id"})
 """Objects that a reach of one user tells apart; the others belong to the org, or to nobody."""
-OF_AN_ORG = OF_A_USER | {"org"}
+OF_AN_ORG = OF_A_USER | {"org", "invite_id", "service_account_id"}
 """Objects that a reach of one org hides when they are another's."""
 
 
@@ -63,6 +69,8 @@ async def make_tenant(engine: AsyncEngine) -> Tenant:
     statements: list[Insert] = [
         insert(orgs).values(id=tenant.org_id, slug=tenant.slug, name="A tenant"),
         _budget("org", tenant.org_id, tenant.org_id, None),
+        insert(invites).values(_invite(tenant)),
+        insert(users).values(id=tenant.service_account_id, org_id=tenant.org_id, username=f"service:{tenant.org_id}:pipeline", role=Role.SERVICE),
     ]
     for who, role in ((Role.ORG_ADMIN, Role.ORG_ADMIN), (Role.ORG_USER, Role.ORG_USER), ("colleague", Role.ORG_USER)):
         user_id, key_id, api_key = new_id(), new_id(), new_key("live")
@@ -96,6 +104,13 @@ async def make_models(engine: AsyncEngine, tenant: Tenant) -> None:
             await connection.execute(insert(backends).values(id=row_id, name=name, models=models, **engine_of))
         await connection.execute(insert(publications).values(publication))
         await connection.execute(insert(publication_tenants).values(publication_id=publication_id, org_id=tenant.org_id))
+
+
+def _invite(tenant: Tenant) -> dict[str, Any]:
+    """Sent long enough ago to be sent again."""
+    now = datetime.now(UTC)
+    times = {"sent_at": now - timedelta(hours=1), "expires_at": now + timedelta(days=1)}
+    return {"id": tenant.invite_id, "org_id": tenant.org_id, "email": "eve@example.com", "role": "org_user", "token_hash": os.urandom(32), **times}
 
 
 def _budget(scope: str, subject_id: UUID, org_id: UUID, user_id: UUID | None) -> Insert:

@@ -21,14 +21,14 @@ async def test_a_slug_is_a_dns_label_and_no_id(world: World, slug: str) -> None:
 async def test_a_taken_slug_is_a_conflict_until_its_org_is_deleted(world: World) -> None:
     refused = await world["root"].call("POST", "/org", {"name": "Another", "slug": "alpha"})
     assert (refused.status_code, refused.json()["code"]) == (409, "slug_taken")
-    await world["root"].ok("DELETE", "/org/alpha")
+    await world["root"].ok("DELETE", "/org/alpha?purge=true")
     await world["root"].ok("POST", "/org", {"name": "Another", "slug": "alpha"})
 
 
 async def test_a_deleted_org_stops_with_its_users_and_keys_and_leaves_a_tombstone(world: World) -> None:
     await world["alpha-user"].ok("POST", "/key", {"name": "laptop"})
     seen = len(await world.changes())
-    await world["root"].ok("DELETE", f"/org/{world.orgs['alpha']}")
+    await world["root"].ok("DELETE", f"/org/{world.orgs['alpha']}?purge=true")
     assert (await world["alpha-user"].call("GET", "/me")).status_code == 401
     assert (await world["root"].call("GET", "/org/alpha")).status_code == 404
     assert await world.rows(f"SELECT * FROM {gateway_views.CREDENTIALS}") == []

@@ -207,8 +207,7 @@ async def grow(stream: Any, until_said: Callable[[str], bool]) -> str:
 
 
 async def test_kill_9_charges_what_was_held_with_its_top_ups(tmp_path: Path, valkey: TestValkey) -> None:
-    # On a slow machine the hold would expire meanwhile, and the reaper record the request once more.
-    async with admissions(valkey, claim_ttl_ms=30_000) as store:
+    async with admissions(valkey) as store:
         asked = await admitted(store, 1, held=12, top_up_tokens=50)
         async with extproc(tmp_path, valkey.url) as running, running.envoy() as envoy:
 

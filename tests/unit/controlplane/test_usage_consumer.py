@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from controlplane.usage.consumer import Consumer
-from controlplane.usage.ports import Batch, LedgerUnavailable, Positions
+from controlplane.usage.ports import LedgerUnavailable
 from controlplane.usage.source_spool import SpoolSource
 from ias.spool_format import Closed, encode, segment_numbers, segment_path
 from ias.telemetry import REGISTRY
@@ -78,30 +78,6 @@ async def test_a_ledger_that_is_down_gets_the_same_batch_again(tmp_path: Path) -
             await consumer.step()
     await drain(consumer)
     assert numbers_in(ledger) == [1]
-
-
-async def test_what_was_read_ahead_is_forgotten_when_the_ledger_takes_nothing(tmp_path: Path) -> None:
-    ledger, spool, reads = MemoryLedger(), SpoolWriter(tmp_path), list[int]()
-    for segment in range(4):
-        spool.new_segment()
-        spool.append(b"".join(closed(segment * 300 + number) for number in range(300)))
-
-    class Counting(SpoolSource):
-        async def read(self, after: Positions) -> Batch | None:
-            batch = await super().read(after)
-            reads.append(int(batch.events[0].request_id.removeprefix("request-")) if batch and batch.events else -1)
-            return batch
-
-    consumer = Consumer(Counting([tmp_path], ledger.bury), ledger, lambda: ADMITTED_MS)
-    assert await consumer.step()
-    assert reads == [0, 300], "the next one is there already"
-    ledger.failures = 1
-    with pytest.raises(LedgerUnavailable):
-        await consumer.step()
-    await drain(consumer)
-    assert reads[:5] == [0, 300, 600, 300, 600]
-    assert numbers_in(ledger) == list(range(1_200))
-    assert len(segment_numbers(tmp_path)) == 1
 
 
 async def test_run_waits_for_the_ledger_and_ends_when_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import stat
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -89,9 +90,81 @@ def test_a_wrong_password_is_said_plainly_and_keeps_nothing(cli: Cli, problem: P
 
 def test_logout_forgets(cli: Cli, config_file: Path) -> None:
     cli.sign_in()
+    cli.answers.append((204, None))
     assert cli("logout").err == "Signed out of default.\n"
+    assert cli.asked == ["DELETE /api/session"]
     assert "t0ken" not in config_file.read_text()
     assert cli("logout").err == "Nobody was signed in.\n"
+
+
+def test_logout_of_a_session_that_has_ended_forgets_it_too(cli: Cli, config_file: Path, problem: Problem) -> None:
+    cli.sign_in()
+    cli.answers.append(problem(401, "invalid_token", "Sign in."))
+    assert cli("logout").code == 0
+    assert "t0ken" not in config_file.read_text()
+
+
+def test_logout_everywhere_ends_all_sessions(cli: Cli) -> None:
+    cli.sign_in()
+    cli.answers.append((204, None))
+    assert cli("logout", "--everywhere").err == "Signed out of default and everywhere else.\n"
+    assert cli.asked == ["DELETE /api/session?everywhere=true"]
+
+
+def test_a_token_that_ends_soon_is_renewed_when_it_is_used(cli: Cli, config_file: Path) -> None:
+    soon, later = ((datetime.now(UTC) + timedelta(minutes=minutes)).isoformat() for minutes in (5, 60))
+    cli.answers.append((200, SESSION | {"expiresAt": soon}))
+    cli("login", "-u", "admin")
+    cli.answers += [(200, SESSION | {"token": "renewed", "expiresAt": later}), (200, SESSION["user"])]
+    assert cli("whoami").code == 0
+    assert cli.asked[1:] == ["POST /api/session/renew", "GET /api/me"]
+    assert cli.requests[-1].headers["authorization"] == "Bearer renewed"
+    assert "renewed" in config_file.read_text()
+    cli.answers.append((200, SESSION["user"]))
+    cli("whoami")
+    assert cli.asked[3:] == ["GET /api/me"]
+
+
+def test_a_changed_password_comes_from_files_and_is_never_shown(cli: Cli, tmp_path: Path) -> None:
+    cli.sign_in()
+    (tmp_path / "old").write_text("old one\n")
+    (tmp_path / "new").write_text("new one\n")
+    arguments = ("password", "change", "--password-file", str(tmp_path / "old"), "--new-password-file", str(tmp_path / "new"))
+    shown = cli("--dry-run", *arguments)
+    assert "old one" not in shown.out
+    assert "new one" not in shown.out
+    cli.answers.append((204, None))
+    assert cli(*arguments).code == 0
+    assert cli.body == {"currentPassword": "old one", "newPassword": "new one"}
+
+
+def test_a_forgotten_password_is_asked_for_by_mail_and_set_by_its_link(cli: Cli, monkeypatch: pytest.MonkeyPatch, config_file: Path) -> None:
+    cli.answers.append((202, None))
+    assert "on its way" in cli("password", "reset", "ada@example.com").err
+    assert cli.body == {"username": "ada@example.com"}
+    monkeypatch.setattr(sys, "stdin", io.StringIO("https://ias.example/password-reset#token=s3cret\na new password\n"))
+    cli.answers.append((200, SESSION))
+    ran = cli("password", "reset", "--link")
+    assert cli.body == {"token": "s3cret", "newPassword": "a new password"}
+    assert "s3cret" not in ran.out + ran.err
+    assert "t0ken" in config_file.read_text()
+
+
+def test_an_invite_is_accepted_by_its_link_and_begins_a_session(cli: Cli, monkeypatch: pytest.MonkeyPatch, config_file: Path) -> None:
+    monkeypatch.setenv("IAS_ADMIN_LINK", "https://ias.example/invite#token=s3cret")
+    monkeypatch.setenv("IAS_ADMIN_NEW_PASSWORD", "a new password")
+    cli.answers.append((200, SESSION))
+    assert cli("invite", "accept", "--username", "ada").code == 0
+    assert cli.body == {"token": "s3cret", "password": "a new password", "username": "ada"}
+    assert "t0ken" in config_file.read_text()
+
+
+def test_an_invite_whose_mail_failed_is_shown_and_fails(cli: Cli) -> None:
+    sent = {"id": "i", "delivery": "failed", "deliveryProblem": "No server.", "link": None}
+    cli.answers.append((201, sent))
+    ran = cli("invite", "create", "acme", "ada@example.com", "-o", "json")
+    assert (ran.code, json.loads(ran.out)) == (1, sent)
+    assert "No server." in ran.err
 
 
 def test_contexts_are_apart(cli: Cli) -> None:

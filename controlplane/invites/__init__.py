@@ -1,0 +1,1 @@
+"""Invites: how people come into an org."""

@@ -1,0 +1,1 @@
+"""Mail to people: invites and password resets."""
