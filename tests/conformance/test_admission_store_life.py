@@ -1,8 +1,7 @@
 """The life of a reservation in both stores: held, topped up, extended, swept, settled."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from ias.ids import uuid7
 from ratelimit.bucket import NEVER
