@@ -95,6 +95,10 @@ protos: $(VENV)/dev.stamp ## Regenerate the code beside protos/*.proto
 bench-%: $(VENV)/dev.stamp ## Run benchmarks/<name>.py: pairs in one run, ends with a RESULT line
 	@$(BIN)/python -m benchmarks.$(subst -,_,$*)
 
+.PHONY: schemathesis-long
+schemathesis-long: $(VENV)/dev.stamp ## schemathesis on the live API for half an hour (SCHEMATHESIS_SECONDS=n); a short run is in `make test`
+	@SCHEMATHESIS_SECONDS=$(or $(SCHEMATHESIS_SECONDS),1800) $(BIN)/pytest -q tests/component/controlplane/test_schemathesis.py
+
 .PHONY: soak-wire
 soak-wire: $(VENV)/dev.stamp ## Ten minutes of half load on the wire (MINUTES=n): memory, descriptors, errors
 	@$(BIN)/python -m benchmarks.soak_wire

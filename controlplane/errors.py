@@ -120,8 +120,8 @@ async def on_framework_error(request: Request, error: Exception) -> JSONResponse
     code = _FRAMEWORK_CODES.get(error.status_code, "invalid_request")
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == 405:  # the framework names the methods of the first route of the path only
-        headers["allow"] = ", ".join(request.app.state.methods_of(request.url.path)) or headers.get("allow", "")
-    return Problem(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}.", headers=headers).response()
+        headers["allow"] = ", ".join(request.app.state.methods_of(request.scope["path"])) or headers.get("allow", "")
+    return Problem(error.status_code, code, f"{request.method} {request.scope['path']}: {error.detail}.", headers=headers).response()
 
 
 async def on_invalid_request(_: Request, error: Exception) -> JSONResponse:

@@ -54,7 +54,8 @@ async def begin(request: Request, engine: AsyncEngine, user_id: UUID) -> None:
     key = request.headers.get(rules.HEADER)
     if key is None or request.method != "POST":
         return
-    target = f"{request.url.path}?{request.url.query}"
+    # Not `request.url`: that is made of the Host header, which its sender chooses.
+    target = f"{request.scope['path']}?{request.scope['query_string'].decode('latin-1')}"
     wanted = rules.Request(user_id, request.scope["route"].name, rules.check_key(key), rules.digest_of(target, await request.body()))
     await request.state.uow.checkpoint()  # gives its connection back: who waits for a second one while holding one waits for ever
     if await repository.claim(engine, wanted):

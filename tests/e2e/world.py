@@ -64,7 +64,7 @@ class World:
     def __init__(self, ready: dict[str, Any], admin_password: str) -> None:
         self.gateway: str = ready["gateway_url"]
         self.api: str = ready["api_url"]
-        self.ready = ready
+        self.ready, self.admin_password = ready, admin_password
         self._undo: list[Callable[[], object]] = []
         self._clients = contextlib.ExitStack()
         self.admin = self.sign_in(ready.get("admin_username", "admin"), admin_password)
