@@ -2,7 +2,8 @@
 
 A bucket's level W counts *token-milliseconds*: a charge of n adds n·P, a passed millisecond drains L (L tokens in P ms), full means
 B·P. No fraction ever appears, so that "try again in r ms" is exact: r ms later it fits, one earlier it does not. What is held does not
-drain, so that a settlement gives back exactly what was held. A clock that goes back neither drains nor rewinds.
+drain, so that a settlement gives back exactly what was held. A clock that goes back neither drains nor rewinds; by more than `WRONG_MS` it was
+wrong before, and the bucket begins anew: else nothing would drain until the clock is there again.
 A budget's level is its counter: nothing drains, and the period ends.
 """
 
@@ -12,6 +13,7 @@ from ratelimit.ports import MAX_LEVEL, Limit, LimitState, Unit
 
 NEVER = -1
 """`retry_ms` of more than the capacity: no wait can help."""
+WRONG_MS = 60_000
 STREAM_RETRY_MS = 1_000
 """When a running request ends nobody knows."""
 _MAX = MAX_LEVEL - 1
@@ -27,6 +29,8 @@ class Level:
 
     def drain(self, refill: int, now_ms: int) -> "Level":
         """The level at `now_ms`."""
+        if self.t - now_ms > WRONG_MS:
+            return replace(self, w=0, t=now_ms)
         return self if now_ms <= self.t else replace(self, w=max(0, self.w - (now_ms - self.t) * refill), t=now_ms)
 
     def add(self, charge: int, held: int, period_ms: int) -> "Level":

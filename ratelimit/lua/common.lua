@@ -12,6 +12,7 @@ local DAY, MAX = 86400000, 9007199254740991
 local HELD = 7 * DAY       -- what is held, and every record, lives this long after it was last touched: far beyond any deadline
 local REPORTED = DAY       -- a late settlement still finds a reservation whose event is written
 local AFTER_PERIOD = 45 * DAY
+local WRONG = 60000
 local TURN = 300000        -- so long after the begin of a period its counters begin with nothing spent: not all of them ask the ledger at midnight
 local OPEN, SWEPT, CLEARED, SETTLED = 0, 1, 2, 3
 local IS_CALENDAR = {d = true, w = true, m = true}
@@ -89,7 +90,8 @@ local function write_counter(b)
   end
 end
 
--- Buckets: w drains L each ms, h is held and does not drain; a clock that goes back neither drains nor rewinds.
+-- Buckets: w drains L each ms, h is held and does not drain; a clock that goes back neither drains nor rewinds. By more than WRONG it was wrong
+-- before, and the bucket begins anew: else nothing would drain until the clock is there again.
 local function load_bucket(b, key, stored)
   b.key, b.t = key, now
   if not stored then return b end
@@ -99,6 +101,8 @@ local function load_bucket(b, key, stored)
   if now > b.t then
     b.w = math.max(0, b.w - (now - b.t) * b.L)
     b.t = now
+  elseif b.t - now > WRONG then
+    b.w, b.t = 0, now
   end
   return b
 end

@@ -142,6 +142,18 @@ async def test_debt_is_told_apart_from_what_is_held(world: World) -> None:
     assert (state.remaining, state.free, state.held) == (0, -400, 200)
 
 
+async def test_a_clock_that_was_far_ahead_blocks_nobody_until_it_is_there_again(world: World) -> None:
+    full = replace(RPM, capacity=1)
+    world.at(NOON + 3_600_000)
+    await world.admit(full)
+    world.later(-30_000)
+    assert (await world.ask(full)).reservation_id is None, "a little back: nothing drains, and nothing is given"
+    world.at(NOON)
+    assert (await world.ask(full)).reservation_id is not None
+    (state,) = (await world.ask(full)).states
+    assert 0 < state.retry_ms <= full.period_ms
+
+
 # --- dry run ---
 
 

@@ -24,7 +24,9 @@ class Bucket:
     held: int = 0
 
     def at(self, limit: Limit, now: int) -> "Bucket":
-        """How it stands at `now`; a clock that goes back neither drains nor rewinds."""
+        """How it stands at `now`; a clock that goes back a little neither drains nor rewinds, one that goes back far was wrong."""
+        if self.t > now + 60_000:
+            return Bucket(Fraction(0), now, self.held)
         if now <= self.t:
             return self
         return Bucket(max(Fraction(0), self.level - Fraction((now - self.t) * limit.refill, limit.period_ms)), now, self.held)

@@ -32,6 +32,7 @@ MUTANTS = [
     # time and buckets
     Mutant("if now > tonumber(ARGV[1]) then return {now} end", "if now > tonumber(ARGV[1]) - 1e6 then return {now} end"),
     Mutant("  if now > b.t then\n", "  if true then\n"),
+    Mutant("elseif b.t - now > WRONG then", "elseif b.t > now then"),
     Mutant("b.w = math.max(0, b.w - (now - b.t) * b.L)\n    b.t = now", "b.w = math.max(0, b.w - (now - b.t) * b.L)"),
     Mutant("math.max(0, b.w - (now - b.t) * b.L)", "math.max(0, b.w - (now - b.t) * b.L - b.h)"),
     Mutant("if b.w == 0 and b.h == 0 then", "if b.w == 0 then"),
