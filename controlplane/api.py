@@ -23,6 +23,7 @@ from controlplane.openapi import DESCRIPTION, complete
 from controlplane.orgs.router import router as orgs
 from controlplane.problem_pages import router as problems
 from controlplane.publishing.router import router as publishing
+from controlplane.quota_requests.router import router as quota_requests
 from controlplane.requests.router import router as requests
 from controlplane.routes import methods_of, operations
 from controlplane.runtime import Runtime, RuntimeNow
@@ -31,19 +32,8 @@ from controlplane.sign_in.router import router as sign_in
 from controlplane.usage.router import router as usage
 
 ROUTERS: tuple[APIRouter, ...] = (
-    sign_in,
-    accounts,
-    invites,
-    orgs,
-    keys,
-    limits,
-    budgets,
-    audit,
-    backends,
-    publishing,
-    usage,
-    requests,
-    security_events,
+    *(sign_in, accounts, invites, orgs, keys, limits, budgets, quota_requests),
+    *(audit, backends, publishing, usage, requests, security_events),
 )
 """Every domain's router; each is mounted below `/api`."""
 

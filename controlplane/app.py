@@ -26,6 +26,7 @@ from controlplane.gateway.file_xds import FileXdsGateway
 from controlplane.gateway.ports import Gateway
 from controlplane.http_protocol import DeadlineProtocol
 from controlplane.idempotency.route import forget_forever
+from controlplane.keys.pace import Pace
 from controlplane.keys.rules import KeyRules
 from controlplane.mail.mailer_folder import FolderMailer
 from controlplane.mail.mailer_none import NoMailer
@@ -73,9 +74,10 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 mailer=_mailer(settings),
                 links=Links(settings.public_url, timedelta(seconds=settings.invite_lifetime_s), timedelta(seconds=settings.reset_lifetime_s)),
                 key_rules=key_rules,
+                validation_pace=Pace(settings.validations_per_minute),
                 prober=prober,
                 counters=counters,
-                publisher=Publisher(reconciler, key_rules, settings.gateway_url),
+                publisher=Publisher(reconciler, key_rules, settings.gateway_url, settings.metering),
             )
             yield api.build(runtime)
     finally:

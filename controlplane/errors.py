@@ -95,6 +95,11 @@ def too_large(limit_bytes: int) -> Problem:
     return Problem(413, "request_too_large", f"The request body is too large, the limit is {limit_bytes} bytes.")
 
 
+def invalid_field(field: str, message: str) -> Problem:
+    """A field whose value only the service can judge; the answer is that of one whose form is wrong."""
+    return Problem(422, "invalid_request", f"{field}: {message}", errors=[FieldError(field=field, message=message)])
+
+
 def internal() -> Problem:
     """A bug of ours; the log has the rest under the request id."""
     return Problem(500, "internal_error", "Something went wrong on our side. The x-request-id of this answer finds it in the log.")

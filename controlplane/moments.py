@@ -22,5 +22,14 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("must be in the years 1 to 9999 in UTC") from None
 
 
+def _in_the_future(value: datetime) -> datetime:
+    if value <= datetime.now(UTC):
+        raise ValueError("must be in the future")
+    return value
+
+
 Moment = Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_in_utc)]
 """A moment of a request, in UTC."""
+
+FutureMoment = Annotated[Moment, AfterValidator(_in_the_future)]
+"""One that has not come yet."""

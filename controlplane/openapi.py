@@ -38,6 +38,7 @@ _BY_PARAMETER = {
     "{org}": "org_not_found",
     "{user_id}": "user_not_found",
     "{key_id}": "key_not_found",
+    "{quota_request_id}": "quota_request_not_found",
     "{request_id}": "request_not_found",
     "cursor": "invalid_cursor",
     "if-match": "version_conflict",

@@ -25,7 +25,9 @@ class Entry:
         return any(fnmatchcase(action, pattern) for pattern in self.actions)
 
 
-_GUESSED = ("session.create*", "password.change", "password.request_reset")
+_GUESSED = ("session.create*", "password.change", "password.request_reset", "key.validate")
+_ROTATE = ("key.rotate", "model.rotate_key")
+_QUOTA = ("quota_request.create", "quota_request.approve")
 _MODEL = ("model.publish", "model.update")
 _BY_FORM = (
     Entry("csrf_token_invalid", (403,), "A write by cookie needs the header X-CSRF-Token. GET /api/session has its value."),
@@ -37,11 +39,12 @@ _BY_FORM = (
     Entry("invalid_idempotency_key", (400,), "A key has 1 to 255 visible ASCII characters."),
     Entry("invalid_request", (400, 422), "A field, a parameter or a header is missing, unknown or wrong. `errors` names each; nothing was changed."),
     Entry("invalid_token", (401,), "No session, or one that is over. Sign in anew."),
-    Entry("key_not_found", (404,), "There is no such key, or it is not yours to see."),
+    Entry("key_not_found", (404,), "There is no such key, or it is not yours to see.", ("quota_request.create",)),
     Entry("malformed_json", (400,), "The body is not JSON."),
     Entry("method_not_allowed", (405,), "The path is there, the method is not."),
     Entry("object_not_found", (404,), "The path names something by an id that is none."),
     Entry("org_not_found", (404,), "There is no such org, or it is not yours to see."),
+    Entry("quota_request_not_found", (404,), "There is no such request for more, or it is not yours to see."),
     Entry(
         "request_not_found",
         (404,),
@@ -56,6 +59,7 @@ _BY_FORM = (
     Entry("version_conflict", (412,), "Somebody changed it since you read it. Read it again, then change it."),
 )
 _BY_DOMAIN = (
+    Entry("already_asked", (409,), "You have an open request for the same. Wait for an answer, or withdraw it.", ("quota_request.create",)),
     Entry("ALREADY_PUBLISHED", (409,), "The name is published. Change it with PUT, or unpublish it first.", ("model.publish",)),
     Entry("AMBIGUOUS_BACKEND", (409,), "Several backends serve the model. Choose one with `config.backend`.", _MODEL),
     Entry("API_KEY_REQUIRED", (422,), "OpenAI models are never published without keys.", _MODEL),
@@ -64,13 +68,15 @@ _BY_DOMAIN = (
     Entry("INVALID_TENANT", (404, 422), "There is no such org, or the owner is not among the allowed tenants.", ("model.*",)),
     Entry("MODEL_NOT_FOUND", (404, 409), "No registered backend serves the model.", _MODEL),
     Entry("MODEL_NOT_READY", (409,), "The backend is not healthy. `detail` has the reason of its last probe.", _MODEL),
-    Entry("NOT_PUBLISHED", (404,), "No model of that name is published.", ("model.get", "model.update", "model.unpublish")),
+    Entry("NOT_PUBLISHED", (404,), "No model of that name is published.", ("model.get", "model.update", "model.unpublish", "model.rotate_key")),
+    Entry("SHADOW_ADMISSION_MODE", (422,), "The gateway only watches, where admission is lenient. Set `admissionMode` to lenient.", _MODEL),
+    Entry("SHADOW_RENAMED_MODEL", (422,), "The gateway only watches and cannot rename a model. Publish it under the engine's name.", _MODEL),
     Entry("TENANT_CHANGE", (422,), "A publication does not change its owner. Unpublish it, then publish it anew.", ("model.update",)),
     Entry("UNSUPPORTED_MODEL_TYPE", (422,), "The backend is of another type.", _MODEL),
     Entry("backend_exists", (409,), "The name is taken. Choose another one.", ("backend.create",)),
     Entry("backend_in_use", (409,), "Published models use the backend. Unpublish or move them first.", ("backend.delete",)),
     Entry("backend_not_found", (404,), "There is no such backend.", ("backend.*",)),
-    Entry("budget_above_ceiling", (422,), "More than the org's ceiling, which only a System Admin raises.", ("*_budget.*",)),
+    Entry("budget_above_ceiling", (422,), "More than the org's ceiling, which only a System Admin raises.", ("*_budget.*", "quota_request.approve")),
     Entry("budget_not_found", (404,), "No budget is set for that period.", ("*_budget.*",)),
     Entry("cannot_delete_yourself", (409,), "Nobody deletes the own account. Ask another admin.", ("user.delete",)),
     Entry("already_invited", (409,), "That address is invited already. Resend the invite, or revoke it first.", ("invite.create",)),
@@ -79,7 +85,7 @@ _BY_DOMAIN = (
     Entry("invalid_credentials", (401,), "The user name or the password is wrong.", ("session.create*",)),
     Entry("invalid_model_name", (422,), "A name has letters, digits and `._:-`, and no slash.", _MODEL),
     Entry("invalid_period", (422,), "The period is empty or too long, or has too many points. Ask for a shorter one.", ("usage.*",)),
-    Entry("key_expired", (409,), "The key's life has ended. Give it a later end, or make another one.", ("key.*",)),
+    Entry("key_expired", (409,), "The key's life has ended. Give it a later end, or make another one.", ("key.*", *_ROTATE)),
     Entry("key_revoked", (409,), "The key is revoked for good. Make another one.", ("key.*",)),
     Entry("invite_is_over", (409,), "The invite is accepted or revoked. Make another one, or remove the user.", ("invite.resend", "invite.revoke")),
     Entry("invite_not_found", (404,), "The org has no such invite.", ("invite.resend", "invite.revoke")),
@@ -94,13 +100,17 @@ _BY_DOMAIN = (
     Entry("service_account_not_found", (404,), "The org has no such service account.", ("key.create", "service_account.delete")),
     Entry("session_is_a_cookie", (409,), "A cookie needs no renewal: it goes on while it is used.", ("session.renew",)),
     Entry("slug_taken", (409,), "There is an org with that slug. Choose another one.", ("org.create",)),
-    Entry("too_many_attempts", (429,), "Too many wrong passwords. Wait for `retry-after` seconds.", _GUESSED),
-    Entry("too_many_credentials", (409,), "Old secrets of the key still work. Wait until one ends, or rotate without overlap.", ("key.rotate",)),
+    Entry("too_many_attempts", (429,), "Too many wrong passwords, or keys to check. Wait for `retry-after` seconds.", _GUESSED),
+    Entry("too_many_credentials", (409,), "Old secrets of the key still work. Wait until one ends, or rotate without overlap.", _ROTATE),
     Entry("too_many_keys", (409,), "You have as many keys as you may. Revoke one first.", ("key.create",)),
     Entry("too_many_invites", (409,), "Many invites of the org wait for an answer. Revoke some first.", ("invite.create",)),
     Entry("user_exists", (409,), "The org has a user with that address already.", ("invite.create",)),
     Entry("username_taken", (409,), "Names are unique in the whole service. Choose another one.", ("user.create", "invite.accept")),
     Entry("wrong_org_status", (409,), "The state of the org does not allow it. `detail` says what to do.", ("org.*",)),
+    Entry("not_more", (409,), "It is so much already. Ask for more, or reject.", _QUOTA),
+    Entry("nothing_limits", (409,), "There is no such budget or limit, so there is nothing to raise.", _QUOTA),
+    Entry("request_not_open", (409,), "The request for more has ended: decided, withdrawn or expired.", ("quota_request.*",)),
+    Entry("too_many_open_requests", (409,), "You have as many open requests as you may. Withdraw one first.", ("quota_request.create",)),
     Entry("wrong_password", (403,), "The current password is wrong. Nothing was changed.", ("password.change",)),
 )
 CATALOGUE = {entry.code: entry for entry in (*_BY_FORM, *_BY_DOMAIN)}
@@ -108,4 +118,4 @@ CATALOGUE = {entry.code: entry for entry in (*_BY_FORM, *_BY_DOMAIN)}
 
 def raised_by(action: str) -> list[Entry]:
     """Return the entries that a route raises itself."""
-    return [entry for entry in _BY_DOMAIN if entry.may_answer(action)]
+    return [entry for entry in CATALOGUE.values() if entry.may_answer(action)]

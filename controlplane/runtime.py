@@ -11,6 +11,7 @@ from controlplane.accounts.passwords import Passwords
 from controlplane.backends.ports import Prober
 from controlplane.budgets.ports import BudgetCounters
 from controlplane.client_address import Network
+from controlplane.keys.pace import Pace
 from controlplane.keys.rules import KeyRules
 from controlplane.mail.ports import Mailer
 from controlplane.mail.rules import Links
@@ -32,6 +33,7 @@ class Runtime:
     mailer: Mailer
     links: Links
     key_rules: KeyRules
+    validation_pace: Pace
     prober: Prober
     counters: BudgetCounters
     publisher: "Publisher"

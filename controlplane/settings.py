@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from controlplane.client_address import Network
+from controlplane.gateway.bootstrap import Metering
 from controlplane.mail.settings import MailSettings
 from ias.settings import Settings
 
@@ -119,6 +120,9 @@ class ApiSettings(DatabaseSettings, MailSettings, CountersSettings):
     keys_per_user: int = Field(default=50, ge=1)
     """Keys that one user may have at once, revoked ones not counted."""
 
+    validations_per_minute: int = Field(default=30, ge=1, le=1_000_000)
+    """Keys that one client address may have checked by `POST /api/validate-api-key` in a minute, in each process; some more at once."""
+
     gateway_dir: Path | None = None
     """Folder of Envoy's file xDS that publishing writes; empty: this process configures no gateway."""
 
@@ -130,6 +134,9 @@ class ApiSettings(DatabaseSettings, MailSettings, CountersSettings):
 
     gateway_url: str = Field("http://127.0.0.1:8080", pattern=r"^https?://[^/?#\s]+$")
     """Where clients reach the gateway, without a path: what the API tells people as the endpoint of a model."""
+
+    metering: Metering = "inline"
+    """The gateway's profile, as extauth has it. Publishing refuses for `shadow` what only `inline` can do: other admission modes, renamed models."""
 
     probe_interval: float = Field(10.0, ge=0.1, le=3600)
     """Seconds between two probes of every backend."""

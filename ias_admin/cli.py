@@ -9,7 +9,23 @@ import typer
 
 from ias_admin import manners
 from ias_admin.client import Previewed
-from ias_admin.commands import audit, backend, budget, completion, invite, key, limits, model, org, password, service_account, session, usage, user
+from ias_admin.commands import (
+    audit,
+    backend,
+    budget,
+    completion,
+    invite,
+    key,
+    limits,
+    model,
+    org,
+    password,
+    quota,
+    service_account,
+    session,
+    usage,
+    user,
+)
 from ias_admin.commands.options import examples
 from ias_admin.errors import CommandFailed
 from ias_admin.output import complain, print_document, say
@@ -51,6 +67,7 @@ for name, noun in {
     "key": key.app,
     "limits": limits.app,
     "budget": budget.app,
+    "quota": quota.app,
     "backend": backend.app,
     "model": model.app,
     "usage": usage.app,

@@ -1,6 +1,6 @@
 """The REST client: JSON in, JSON out, every failure a CommandFailed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -33,13 +33,17 @@ class Client:
         self._url = url
         self._http = httpx2.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S, transport=transport)
 
-    def get(self, path: str, **query: str | int | None) -> Json:
+    def get(self, path: str, **query: str | int | Sequence[str] | None) -> Json:
         """Read an object."""
         return self._call("GET", path, query=query)
 
     def post(self, path: str, body: Mapping[str, Json] | None = None) -> Json:
         """Make an object, or ask for an action."""
         return self._call("POST", path, body)
+
+    def look(self, path: str, body: Mapping[str, Json]) -> Json:
+        """Ask for something that needs a body and changes nothing: in a dry run, too."""
+        return _json_of(self._checked(self._send("POST", path, body, changes=False)), self._url)
 
     def put(self, path: str, body: Mapping[str, Json]) -> Json:
         """Change an object."""
@@ -63,7 +67,7 @@ class Client:
         params = {name: value for name, value in query.items() if value is not None}
         return self._checked(self._send("GET", path, params=params, headers={"accept": accept})).text
 
-    def items(self, path: str, limit: int | None = None, **query: str | int | None) -> Iterator[Json]:
+    def items(self, path: str, limit: int | None = None, **query: str | int | Sequence[str] | None) -> Iterator[Json]:
         """Walk a list page by page, at most `limit` items."""
         cursor, left = None, limit
         while left is None or left > 0:
@@ -86,8 +90,10 @@ class Client:
         body: Mapping[str, Json] | None = None,
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        *,
+        changes: bool = True,
     ) -> httpx2.Response:
-        if self._dry_run and method != "GET":
+        if self._dry_run and method != "GET" and changes:
             raise Previewed(method, f"/api{path}", body)
         try:
             return self._http.request(method, f"/api{path}", json=body, params=params, headers=headers)

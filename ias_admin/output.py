@@ -70,6 +70,16 @@ def print_object(value: dict[str, Any], output: Format) -> None:
             print_list(rows, list(rows[0]), output)
 
 
+def print_secret(value: dict[str, Any], secret: str, output: Format) -> None:
+    """Print something that holds a secret for this once: as a table the secret is alone on stdout, for a pipe, and the rest is talk."""
+    if output is Format.TABLE:
+        say("\n".join(f"{_title(name)}: {_cell(field)}" for name, field in _fields(value) if name != secret))
+        typer.echo(value[secret])
+    else:
+        print_object(value, output)
+    say("Keep the key now: it is not shown again.")
+
+
 def print_document(value: Any, output: Format = Format.JSON) -> None:
     """Print anything as JSON or YAML."""
     if output is Format.JSON:

@@ -128,6 +128,7 @@ class Stack:
             "IAS_TOKEN_SECRET_FILE": str(self.home.secret_file("token_secret", random_secret)),
             "IAS_GATEWAY_DIR": str(self.gateway_directory),
             "IAS_GATEWAY_URL": self.ports.gateway.url,
+            "IAS_METERING": self.metering,
             "IAS_ENVOY_ADMIN": self.ports.envoy_admin.url,
             "IAS_ENVOY_LOG": str(self._log("envoy")),
             "IAS_METRICS_ADDRESS": str(self.ports.api_metrics),

@@ -1,6 +1,6 @@
 """JSON of budgets."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from controlplane.budgets.rules import DEFAULT_THRESHOLDS, Budget, Use, at_ms
 from controlplane.limits.rules import MAX_TOKENS
 from controlplane.limits.schemas import Tokens
 from controlplane.limits.subject import Scope
-from controlplane.moments import Moment
+from controlplane.moments import FutureMoment
 from ratelimit.ports import Period
 
 Percent = Annotated[int, Field(ge=1, le=1_000, strict=True)]
@@ -36,14 +36,7 @@ class IncreaseBody(ApiModel):
     """A temporary increase."""
 
     tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True)] = Field(description="On top of the budget.")
-    until: Moment
-
-    @field_validator("until")
-    @classmethod
-    def _in_the_future(cls, value: datetime) -> datetime:
-        if value <= datetime.now(UTC):
-            raise ValueError("must be in the future")
-        return value
+    until: FutureMoment
 
 
 class CeilingBody(ApiModel):

@@ -9,7 +9,8 @@ from controlplane.keys.rules import confirmation
 from controlplane.keys.schemas import BulkRevokeBody, BulkRevokeView, KeyView
 from controlplane.keys.service import revoke_keys
 
-MOST_AT_ONCE = 500
+MOST_AT_ONCE = 100
+"""As many as one row of the audit log can name."""
 
 
 async def revoke(access: Access, org_id: UUID, body: BulkRevokeBody) -> BulkRevokeView:

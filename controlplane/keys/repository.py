@@ -12,9 +12,16 @@ from controlplane.keys.filtering import conditions
 from controlplane.keys.rules import Validity
 from controlplane.keys.schemas import KeyFilter
 from controlplane.repository import Repository
-from controlplane.schema import credentials, keys, users
+from controlplane.schema import credentials, keys, publication_tenants, publications, users
+from ias.gateway_views import CREDENTIALS
 
 _LIVE = credentials.c.revoked_at.is_(None) & func.coalesce(credentials.c.valid_until > func.now(), True)
+
+_SEEN_BY_GATEWAY = text(f"""
+SELECT c.digest, c.pepper_version, c.valid_until, c.key_expires_at, c.key_active AND c.user_active AND c.org_active AS is_active,
+  k.id AS key_id, k.org_id, k.name, k.allowed_models
+FROM {CREDENTIALS} c JOIN keys k ON k.id = c.key_id::uuid WHERE c.credential_id = :credential_id
+""")  # noqa: S608  # a constant
 
 
 def _of_this_key(what: Any) -> Select[Any]:
@@ -62,11 +69,15 @@ class KeyRepository(Repository):
         """Return keys, the oldest first."""
         return (await self.uow.execute(self.all().where(keys.c.id.in_(key_ids)).order_by(keys.c.id))).all()
 
-    async def by_credential(self, credential_id: str) -> Row[Any] | None:
-        """What decides about a credential, whether it is still good or not."""
-        columns = (credentials.c.digest, credentials.c.pepper_version, credentials.c.valid_until, credentials.c.revoked_at)
-        statement = self.visible(keys, keys.c.id, *columns).join(credentials, credentials.c.key_id == keys.c.id)
-        return (await self.uow.execute(statement.where(credentials.c.credential_id == credential_id))).one_or_none()
+    async def seen_by_gateway(self, credential_id: str) -> Row[Any] | None:
+        """What the data plane decides by: of a credential that is not revoked and not past its end."""
+        return (await self.uow.execute(_SEEN_BY_GATEWAY.bindparams(credential_id=credential_id))).one_or_none()
+
+    async def models_of(self, org_id: UUID) -> Sequence[str]:
+        """Names of the published models that an org may use."""
+        open_to = select(publication_tenants.c.publication_id).where(publication_tenants.c.org_id == org_id)
+        statement = select(publications.c.model).where(publications.c.status == "published", publications.c.id.in_(open_to))
+        return (await self.uow.execute(statement.order_by(publications.c.model))).scalars().all()
 
     async def lock(self, key_id: UUID) -> Row[Any] | None:
         """Hold a key until the commit: who changes it waits for each other."""

@@ -5,18 +5,30 @@ from datetime import timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
-from controlplane.authorization import Access, require
+from controlplane.authorization import PUBLIC, Access, require
 from controlplane.etag import IfMatch, etag, expected_version
 from controlplane.idempotency.route import Router
-from controlplane.keys import bulk, service
+from controlplane.keys import bulk, service, validation
 from controlplane.keys.repository import KeyRepository
-from controlplane.keys.schemas import BulkRevokeBody, BulkRevokeView, KeyBody, KeyQuery, KeyView, NewKeyBody, NewKeyView, RotateBody
+from controlplane.keys.schemas import (
+    BulkRevokeBody,
+    BulkRevokeView,
+    KeyBody,
+    KeyQuery,
+    KeyView,
+    NewKeyBody,
+    NewKeyView,
+    RotateBody,
+    ValidateBody,
+    ValidationView,
+)
 from controlplane.orgs.service import find as find_org
 from controlplane.pagination import Page, fetch_page
 from controlplane.runtime import RuntimeNow
 from controlplane.schema import keys
+from controlplane.unit_of_work import unit_of_work
 from ias.roles import Permission
 
 router = Router(tags=["keys"])
@@ -51,6 +63,14 @@ async def list_keys_of_org(org: str, access: Annotated[Access, require(Permissio
 async def revoke_keys_of_org(org: str, body: BulkRevokeBody, access: Annotated[Access, require(Permission.KEYS_ALL)]) -> BulkRevokeView:
     """Revoke all keys of an org that a filter means: first a dry run that shows them, then with its `confirm`."""
     return await bulk.revoke(access, (await find_org(access, org)).id, body)
+
+
+@router.post("/validate-api-key", name="key.validate", dependencies=[PUBLIC])
+async def validate_key(body: ValidateBody, request: Request, runtime: RuntimeNow) -> ValidationView:
+    """Say whether the gateway would take a key now, and what the key may use. Needs no sign-in; an address may not ask often."""
+    validation.check_pace(runtime.validation_pace, request.state.client_address)
+    async with unit_of_work(runtime.engine) as uow:  # without an audit row: nobody has signed in, and nothing is written
+        return await validation.validate(uow, body.api_key.get_secret_value(), runtime.key_rules)
 
 
 @router.get("/key/{key_id}", name="key.get")

@@ -4,25 +4,19 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 from sqlalchemy import Row
 
 from controlplane.api_model import ApiModel, ShortText
 from controlplane.keys.rules import DEFAULT_OVERLAP, MAX_OVERLAP, status_at
 from controlplane.limits.schemas import Limits, limits_of
-from controlplane.moments import Moment
+from controlplane.moments import FutureMoment, Moment
 from controlplane.pagination import PageQuery
 from ias import tags
 
 ModelPattern = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9*][A-Za-z0-9._:/*-]{0,199}$")]
 LabelName = Annotated[str, StringConstraints(pattern=f"^{tags.NAME}$")]
 LabelValue = Annotated[str, StringConstraints(pattern=f"^{tags.VALUE}$")]
-
-
-def _in_the_future(value: datetime) -> datetime:
-    if value <= datetime.now(UTC):
-        raise ValueError("must be in the future")
-    return value
 
 
 class KeyBody(ApiModel):
@@ -39,7 +33,7 @@ class KeyBody(ApiModel):
 class NewKeyBody(KeyBody):
     """A key to make."""
 
-    expires_at: Annotated[Moment, AfterValidator(_in_the_future)] | None = Field(default=None, description="Null: never.")
+    expires_at: FutureMoment | None = Field(default=None, description="Null: never.")
     rate_limiting: Limits = Field(default=Limits(), description="Limits of the key, beside those of the user, the org and the model.")
     user_id: UUID | None = Field(default=None, description="A service account of your org, to make the key for it (org admin); yourself by default.")
 
@@ -156,3 +150,27 @@ class BulkRevokeView(ApiModel):
     count: int = Field(description="How many that are.")
     remaining: int = Field(description="Others to which the filter applies: above the limit of one call. Call again for them.")
     confirm: str
+
+
+class ValidateBody(ApiModel):
+    """A key to check."""
+
+    api_key: SecretStr = Field(max_length=256)
+
+
+class ValidKeyView(ApiModel):
+    """What a key may know of itself."""
+
+    id: UUID
+    name: str
+    hint: str
+    expires_at: datetime | None
+    valid_until: datetime | None = Field(description="When this secret ends sooner than the key, because the key was rotated.")
+    models: list[str] = Field(description="What it may use now.")
+
+
+class ValidationView(ApiModel):
+    """Whether the gateway would take a key now."""
+
+    valid: bool
+    key: ValidKeyView | None = None

@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from controlplane import errors
 from controlplane.accounts.repository import AccountRepository
 from controlplane.authorization import Access, reach_of
-from controlplane.errors import FieldError, Problem
+from controlplane.errors import Problem
 from controlplane.etag import check_version
 from controlplane.ids import new_id
 from controlplane.keys import rules
@@ -116,8 +116,7 @@ async def update(access: Access, key_id: UUID, body: KeyBody, expected: int | No
     key = await _lock(access, access.reach, key_id)
     check_version(expected, key.version, "key")
     if body.expires_at is not None and body.expires_at != key.expires_at and body.expires_at <= datetime.now(UTC):
-        wrong = FieldError(field="expiresAt", message="must be in the future")
-        raise Problem(422, "invalid_request", f"{wrong.field}: {wrong.message}", errors=[wrong])
+        raise errors.invalid_field("expiresAt", "must be in the future")
     return await _changed(access, key, body.model_dump(include=set(KeyBody.model_fields)))
 
 

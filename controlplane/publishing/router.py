@@ -1,5 +1,6 @@
 """Routes of publishing; paths and bodies are those of seed 002."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Query, Response
@@ -7,6 +8,7 @@ from fastapi import Query, Response
 from controlplane.authorization import Access, require
 from controlplane.etag import IfMatch, etag, expected_version
 from controlplane.idempotency.route import Router
+from controlplane.keys.schemas import RotateBody
 from controlplane.pagination import Page, fetch_rows
 from controlplane.publishing import rules, service
 from controlplane.publishing.schemas import Change, NewPublicationView, PublicationQuery, PublicationView, Publish
@@ -41,6 +43,13 @@ async def change(name: str, body: Change, access: ModelManager, runtime: Runtime
     view = await service.change(runtime.publisher, access, name, body.config, expected_version(if_match))
     response.headers["etag"] = etag(view.version)
     return view
+
+
+@router.post("/models/{name}/publish/rotate-key", name="model.rotate_key")
+async def rotate_key(name: str, access: ModelManager, runtime: RuntimeNow, body: RotateBody | None = None) -> NewPublicationView:
+    """Give a published model's key a new secret (System Admin), which is in this answer only. The one before works on for the overlap."""
+    overlap = timedelta(seconds=(body or RotateBody()).overlap_seconds)
+    return await service.rotate_publication_key(runtime.publisher, access, name, overlap)
 
 
 @router.delete("/models/{name}/publish", name="model.unpublish", status_code=204)

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from controlplane.backends.rules import Health
 from controlplane.errors import Problem
+from controlplane.gateway.bootstrap import Metering
 from controlplane.limits.rules import conflict, hold_conflict
+from ias.context import AdmissionMode
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
@@ -61,6 +63,31 @@ def check_limits(values: Mapping[str, Any]) -> None:
         raise Problem(422, "invalid_request", f"rateLimiting: {reason}.")
     if (reason := hold_conflict(values["context_tokens"], values["output_cap"])) is not None:
         raise Problem(422, "invalid_request", f"{reason}.")
+
+
+def check_metering(metering: Metering, name: str, upstream_model: str, mode: AdmissionMode) -> None:
+    """Raise Problem for what a gateway that only watches cannot do: it changes no request and ends no answer."""
+    if metering == "inline":
+        return
+    if mode is not AdmissionMode.LENIENT:
+        raise Problem(
+            422,
+            "SHADOW_ADMISSION_MODE",
+            f"This gateway only watches (IAS_METERING=shadow): it can write no cap into a request and end no answer, as '{mode}' needs."
+            " Set rateLimiting.admissionMode to 'lenient', or leave it out, or publish on an inline gateway.",
+        )
+    if upstream_model != name:
+        raise Problem(
+            422,
+            "SHADOW_RENAMED_MODEL",
+            f"This gateway only watches (IAS_METERING=shadow): it cannot write the engine's name '{upstream_model}' into requests for '{name}'."
+            " Publish the model under the engine's name, or let the engine serve it under this one (vLLM: --served-model-name).",
+        )
+
+
+def default_mode(metering: Metering) -> AdmissionMode:
+    """How tokens are held where the publication does not say."""
+    return AdmissionMode.LENIENT if metering == "shadow" else AdmissionMode.BALANCED
 
 
 def default_path(name: str) -> str:

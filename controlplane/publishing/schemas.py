@@ -36,7 +36,10 @@ Tenants = Annotated[list[ShortText], Field(min_length=1, max_length=_MAX_TENANTS
 class RateLimiting(LimitValues):
     """Limits of each tenant that uses the publication, null: none; and how tokens are held in token limits and budgets."""
 
-    admission_mode: AdmissionMode = Field(default=AdmissionMode.BALANCED, description="unless the org has its own")
+    admission_mode: AdmissionMode = Field(
+        default=AdmissionMode.BALANCED,
+        description="unless the org has its own; a gateway that only watches takes lenient alone, which is its default",
+    )
 
 
 class Authentication(ApiModel):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,17 +13,19 @@ from controlplane.authorization import Access
 from controlplane.backends.rules import Health
 from controlplane.errors import Problem
 from controlplane.etag import check_version
+from controlplane.gateway.bootstrap import Metering
 from controlplane.gateway.ports import GatewayRejected, GatewayUnreachable
 from controlplane.ids import new_id
 from controlplane.keys.repository import KeyRepository
 from controlplane.keys.rules import KeyRules
-from controlplane.keys.service import NewKey, create_key, revoke_keys
+from controlplane.keys.service import NewKey, create_key, revoke_keys, rotate_key
 from controlplane.publishing import rules
 from controlplane.publishing.reconciler import Reconciler
 from controlplane.publishing.repository import PublicationRepository
 from controlplane.publishing.schemas import ConfigChange, NewPublicationView, PublicationView, PublishConfig, RateLimiting
 from controlplane.publishing.views import view_of
 from controlplane.schema import publications
+from ias.context import AdmissionMode
 from ias.gateway_views import ChangeKind
 
 ROUTE_STAYS_SECONDS = 1.0
@@ -40,6 +43,8 @@ class Publisher:
     key_rules: KeyRules
     gateway_url: str
     """Where clients reach the gateway."""
+    metering: Metering = "inline"
+    """What the gateway can do with requests."""
 
 
 async def publish(publisher: Publisher, access: Access, name: str, config: PublishConfig) -> NewPublicationView:
@@ -69,9 +74,12 @@ async def _prepare(publisher: Publisher, access: Access, name: str, config: Publ
     if await repository.lock(name) is not None:
         raise rules.already_published(name)
     held = config.rate_limiting.model_dump() | config.model_dump(include=set(_SIZES))
+    if "admission_mode" not in config.rate_limiting.model_fields_set:
+        held["admission_mode"] = rules.default_mode(publisher.metering)
     rules.check_limits(held)
     org_id, tenant_ids = await _tenants(repository, config.tenant_id, config.authentication.allowed_tenants)
     upstream_model = config.upstream_model or name
+    rules.check_metering(publisher.metering, name, upstream_model, held["admission_mode"])
     backend = rules.choose_backend(_candidates(await repository.candidates(config.backend, upstream_model)), config.backend, upstream_model)
     publication_id = new_id()
     values = {
@@ -126,6 +134,12 @@ async def change(publisher: Publisher, access: Access, name: str, wanted: Config
             raise rules.not_published(name)
         check_version(if_version, current.version, "publication")
         values = await _changed_values(repository, current, wanted)
+        rules.check_metering(
+            publisher.metering,
+            current.model,
+            values.get("upstream_model", current.upstream_model),
+            AdmissionMode(values.get("admission_mode", current.admission_mode)),
+        )
         await repository.change(current.id, values)
         access.uow.changed(ChangeKind.PUBLICATION, current.id)
         access.uow.audit(org_id=current.org_id, publication_id=str(current.id))
@@ -165,6 +179,20 @@ async def _changed_values(repository: PublicationRepository, current: Row[Any], 
         backend = rules.choose_backend(_candidates(await repository.candidates(named, upstream_model)), named, upstream_model)
         values |= {"backend_id": backend.backend_id, "upstream_model": upstream_model}
     return values
+
+
+async def rotate_publication_key(publisher: Publisher, access: Access, name: str, overlap: timedelta) -> NewPublicationView:
+    """Give the publication's key a new secret; the one before stays valid for the overlap. Raises Problem 404."""
+    repository = PublicationRepository(access.uow, access.reach)
+    current = await repository.lock(name)
+    if current is None or not (key_ids := await repository.key_ids(current.id)):
+        raise rules.not_published(name)
+    keys = KeyRepository(access.uow, access.reach)
+    if (key := await keys.lock(key_ids[0])) is None or key.status == "revoked":
+        raise rules.not_published(name)
+    api_key = await rotate_key(keys, key, overlap, publisher.key_rules)
+    access.uow.audit(org_id=current.org_id, publication_id=str(current.id), key_id=str(key.id))
+    return NewPublicationView(**(await get(publisher, access, name)).model_dump(), api_key=api_key.text)
 
 
 async def unpublish(publisher: Publisher, access: Access, name: str) -> None:

@@ -29,7 +29,8 @@ class Period(StrEnum):
     MONTH = "month"
 
 
-def _tokens(text: str) -> int:
+def tokens_of(text: str) -> int:
+    """Read a number of tokens as people write it."""
     amount = _AMOUNT.fullmatch(text)
     tokens = Decimal(amount[1]) * _FACTORS[amount[2]] if amount else Decimal("0.5")
     if tokens != int(tokens):
@@ -37,7 +38,7 @@ def _tokens(text: str) -> int:
     return int(tokens)
 
 
-Tokens = Annotated[int, typer.Argument(parser=_tokens, metavar="TOKENS", help="How many: 500000, 1.5M or 2G; 0 lets nothing pass.")]
+Tokens = Annotated[int, typer.Argument(parser=tokens_of, metavar="TOKENS", help="How many: 500000, 1.5M or 2G; 0 lets nothing pass.")]
 InPeriod = Annotated[Period, typer.Argument(metavar="PERIOD", help="day, week or month.")]
 
 

@@ -8,9 +8,9 @@ import typer
 
 from ias.context import AdmissionMode
 from ias_admin.client import segment
-from ias_admin.commands.options import Limit, Output, Yes, confirm, examples
+from ias_admin.commands.options import Limit, Output, Overlap, Yes, confirm, examples
 from ias_admin.errors import CommandFailed, ExitCode
-from ias_admin.output import Format, print_list, print_object, say
+from ias_admin.output import Format, print_list, print_object, print_secret, say
 from ias_admin.session import client_of
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
@@ -128,6 +128,13 @@ def list_(
     """List the published models."""
     columns = ["modelName", "tenantId", "status", "backend", "backendHealth", "usage.totalRequests", "usage.tokensUsed", "usage.lastAccessTime"]
     print_list(list(client_of(context).items("/published-models", limit, tenantId=org)), columns, output)
+
+
+@app.command(epilog=examples("model rotate-key llama-3-8b", "model rotate-key llama-3-8b --overlap-hours 0 > new-key"))
+def rotate_key(context: typer.Context, model: Model, overlap_hours: Overlap = 24, output: Output = Format.TABLE) -> None:
+    """Give a model's key a new secret. It is shown once, here: alone on stdout, so that it can be piped."""
+    body = {"overlapSeconds": round(overlap_hours * 3600)}
+    print_secret(client_of(context).post(f"/models/{segment(model)}/publish/rotate-key", body), "apiKey", output)
 
 
 @app.command(epilog=examples("model unpublish llama-3-8b --yes"))

@@ -7,11 +7,12 @@ import typer
 from ias_admin.output import Format
 from ias_admin.prompts import confirm
 
-__all__ = ["Limit", "Org", "Output", "Yes", "confirm", "examples"]
+__all__ = ["Limit", "Org", "Output", "Overlap", "Yes", "confirm", "examples"]
 
 Output = Annotated[Format, typer.Option("--output", "-o", envvar="IAS_ADMIN_OUTPUT", show_envvar=False, help="How to print.")]
 Limit = Annotated[int | None, typer.Option("--limit", min=1, help="At most so many; all by default.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Overlap = Annotated[float, typer.Option(min=0, max=720, help="How long the secret before stays valid; 0: it stops at once.")]
 Org = Annotated[str, typer.Argument(metavar="ORG", help="Slug or id of the org.")]
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.ids import new_id
 from controlplane.invites.tables import invites
-from controlplane.schema import backends, budgets, credentials, keys, ledger, orgs, publication_tenants, publications, users
+from controlplane.schema import backends, budgets, credentials, keys, ledger, orgs, publication_tenants, publications, quota_requests, users
 from ias.apikeys import new_key
 from ias.roles import Role
 
@@ -28,6 +28,7 @@ class Owner:
     user_id: UUID
     key_id: UUID
     request_id: str
+    quota_request_id: UUID = field(default_factory=new_id)
 
 
 @dataclass
@@ -52,12 +53,13 @@ VALUES: dict[str, Callable[[Tenant, Owner], object]] = {
     "request_id": lambda _, owner: owner.request_id,
     "invite_id": lambda tenant, _: tenant.invite_id,
     "service_account_id": lambda tenant, _: tenant.service_account_id,
+    "quota_request_id": lambda _, owner: owner.quota_request_id,
     "period": lambda *_: "month",
     "backend": lambda *_: "spare-pool",
     "name": lambda *_: "served-model",
     "name:path": lambda *_: "a/slash",
 }
-OF_A_USER = frozenset({"user_id", "key_id", "request_id"})
+OF_A_USER = frozenset({"user_id", "key_id", "request_id", "quota_request_id"})
 """Objects that a reach of one user tells apart; the others belong to the org, or to nobody."""
 OF_AN_ORG = OF_A_USER | {"org", "invite_id", "service_account_id"}
 """Objects that a reach of one org hides when they are another's."""
@@ -83,6 +85,7 @@ async def make_tenant(engine: AsyncEngine) -> Tenant:
             _budget("user", user_id, tenant.org_id, user_id),
             _budget("key", key_id, tenant.org_id, user_id),
             insert(ledger).values(_request(tenant, owner)),
+            insert(quota_requests).values(_quota_request(tenant, owner)),
         ]
         tenant.people[who] = owner
     async with engine.begin() as connection:
@@ -104,6 +107,8 @@ async def make_models(engine: AsyncEngine, tenant: Tenant) -> None:
             await connection.execute(insert(backends).values(id=row_id, name=name, models=models, **engine_of))
         await connection.execute(insert(publications).values(publication))
         await connection.execute(insert(publication_tenants).values(publication_id=publication_id, org_id=tenant.org_id))
+        owner = {"org_id": tenant.org_id, "user_id": tenant.people[Role.ORG_ADMIN].user_id}
+        await connection.execute(insert(keys).values(id=new_id(), **owner, name="its key", publication_id=publication_id))
 
 
 def _invite(tenant: Tenant) -> dict[str, Any]:
@@ -117,6 +122,13 @@ def _budget(scope: str, subject_id: UUID, org_id: UUID, user_id: UUID | None) ->
     ceiling = 2_000_000 if scope == "org" else None
     values = {"subject_id": subject_id, "period": "month", "scope": scope, "org_id": org_id, "user_id": user_id}
     return insert(budgets).values(**values, tokens=1_000_000, ceiling_tokens=ceiling)
+
+
+def _quota_request(tenant: Tenant, owner: Owner) -> dict[str, Any]:
+    """The user asks for a larger budget of the own key."""
+    ids = {"id": owner.quota_request_id, "org_id": tenant.org_id, "user_id": owner.user_id, "subject_id": owner.key_id}
+    expires_at = datetime.now(UTC) + timedelta(days=1)
+    return {**ids, "scope": "key", "kind": "budget", "name": "month", "amount": 2_000_000, "reason": "more", "expires_at": expires_at}
 
 
 def _request(tenant: Tenant, owner: Owner) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from controlplane.accounts.service import service_identity
 from controlplane.unit_of_work import unit_of_work
 from ias.apikeys import parse_key
 from ias.gateway_views import CREDENTIALS
+from tests.component.controlplane.tenants import make_models, make_tenant
 from tests.component.controlplane.world import World
 
 PEPPER = bytes.fromhex("22" * 32)
@@ -174,3 +175,16 @@ async def test_an_org_admin_holds_the_keys_of_service_accounts(world: World) -> 
     for person in (world["alpha-user"].user_id, world["beta-user"].user_id, world["root"].user_id):
         refused = await world["alpha-admin"].call("POST", "/key", {"name": "x", "userId": str(person)})
         assert problem(refused) == (404, "service_account_not_found")
+
+
+async def test_the_key_of_a_publication_is_rotated_as_the_guide_does_it(world: World) -> None:
+    tenant = await make_tenant(world.engine)
+    await make_models(world.engine, tenant)
+    path, before = "/models/served-model/publish/rotate-key", await valid(world)
+    first = await world["root"].ok("POST", path)
+    second = await world["root"].ok("POST", path)
+    assert (await valid(world)).keys() - before.keys() == {credential_id(first), credential_id(second)}
+    third = await world["root"].ok("POST", path, {"overlapSeconds": 0})
+    assert (await valid(world)).keys() - before.keys() == {credential_id(third)}
+    assert problem(await world["root"].call("POST", "/models/other/publish/rotate-key")) == (404, "NOT_PUBLISHED")
+    assert problem(await world["alpha-admin"].call("POST", path)) == (403, "forbidden")
