@@ -23,6 +23,7 @@ from ias_admin.commands import (
     quota,
     service_account,
     session,
+    system_admin,
     usage,
     user,
 )
@@ -64,6 +65,7 @@ for name, noun in {
     "invite": invite.app,
     "service-account": service_account.app,
     "password": password.app,
+    "system-admin": system_admin.app,
     "key": key.app,
     "limits": limits.app,
     "budget": budget.app,

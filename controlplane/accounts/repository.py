@@ -63,6 +63,15 @@ class AccountRepository(Repository):
         count: int = (await self.uow.execute(self.visible(users, func.count()).where(*others))).scalar_one()
         return count
 
+    def system_admins(self) -> Select[Any]:
+        """All System Admins that are not deleted."""
+        return self.visible(users).where(users.c.status != "deleted", users.c.role == Role.SYSTEM_ADMIN)
+
+    async def system_admin(self, user_id: UUID) -> Row[Any] | None:
+        """One of them; all are held until the commit, so that two cannot remove each other."""
+        rows = (await self.uow.execute(self.system_admins().order_by(users.c.id).with_for_update())).all()
+        return next((row for row in rows if row.id == user_id), None)
+
     def services(self) -> Select[Any]:
         """Visible service accounts that people made."""
         return self.visible(users).where(users.c.status != "deleted", users.c.role == Role.SERVICE, users.c.username.like("%:%:%"))

@@ -7,7 +7,7 @@ from fastapi import Query, Response
 
 from controlplane.accounts import service
 from controlplane.accounts.repository import AccountRepository
-from controlplane.accounts.schemas import NewServiceBody, NewUserBody, NewUserView, RoleBody, ServiceView, UserView
+from controlplane.accounts.schemas import NewServiceBody, NewSystemAdminBody, NewUserBody, NewUserView, RoleBody, ServiceView, UserView
 from controlplane.authorization import Access, require
 from controlplane.idempotency.route import Router
 from controlplane.orgs.service import find
@@ -17,6 +17,7 @@ from controlplane.schema import users
 from ias.roles import Permission, Role
 
 router = Router(tags=["accounts"])
+SystemAdmin = Annotated[Access, require(Permission.ORGS_MANAGE)]
 UserManager = Annotated[Access, require(Permission.USERS_MANAGE)]
 
 
@@ -74,3 +75,21 @@ async def list_service_accounts(org: str, access: UserManager, page: Annotated[P
 async def delete_service_account(org: str, service_account_id: UUID, access: UserManager) -> None:
     """Delete a service account; its keys stop at once."""
     await service.delete_service(access, (await find(access, org)).id, service_account_id)
+
+
+@router.post("/system-admin", name="system_admin.create", status_code=201)
+async def create_system_admin(body: NewSystemAdminBody, access: SystemAdmin, runtime: RuntimeNow) -> NewUserView:
+    """Make another System Admin; the password is generated and shown once."""
+    return await service.create_system_admin(access, body, runtime.passwords)
+
+
+@router.get("/system-admin", name="system_admin.list")
+async def list_system_admins(access: SystemAdmin, page: Annotated[PageQuery, Query()]) -> Page[UserView]:
+    """List the System Admins."""
+    return await fetch_page(access.uow, AccountRepository(access.uow, access.reach).system_admins(), users.c.id, page, UserView)
+
+
+@router.delete("/system-admin/{system_admin_id}", name="system_admin.delete", status_code=204)
+async def delete_system_admin(system_admin_id: UUID, access: SystemAdmin) -> None:
+    """Delete another System Admin; their sessions end at once. Nobody deletes the own account, so one is always left."""
+    await service.delete_system_admin(access, system_admin_id)

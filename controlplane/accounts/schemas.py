@@ -34,6 +34,13 @@ class NewUserBody(ApiModel):
     email: Email | None = None
 
 
+class NewSystemAdminBody(ApiModel):
+    """A System Admin to make; the password is generated and shown once."""
+
+    username: Username
+    email: Email | None = None
+
+
 class UserView(ApiModel):
     """A user."""
 

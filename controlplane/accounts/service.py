@@ -9,7 +9,7 @@ from controlplane import errors
 from controlplane.accounts.passwords import Passwords
 from controlplane.accounts.repository import AccountRepository
 from controlplane.accounts.rules import new_password, service_username
-from controlplane.accounts.schemas import NewUserBody, NewUserView, UserView
+from controlplane.accounts.schemas import NewSystemAdminBody, NewUserBody, NewUserView, UserView
 from controlplane.authorization import Access
 from controlplane.errors import Problem
 from controlplane.ids import new_id
@@ -63,6 +63,31 @@ async def change_role(access: Access, org_id: UUID, user_id: UUID, role: Role) -
         await _keep_an_admin(repository, user)
     access.uow.audit(org_id=org_id, target_user_id=str(user_id), role_before=user.role)
     return await repository.change_role(user_id, role)
+
+
+async def create_system_admin(access: Access, body: NewSystemAdminBody, passwords: Passwords) -> NewUserView:
+    """Make another System Admin."""
+    password = new_password()
+    await access.uow.checkpoint()
+    password_hash = await passwords.hash(password)
+    repository = AccountRepository(access.uow, access.reach)
+    await refuse_name_of_another(repository, body.username)
+    user = await repository.add(new_id(), None, body.username, Role.SYSTEM_ADMIN, password_hash, body.email)
+    access.uow.audit(target_user_id=str(user.id))
+    return NewUserView(**UserView.model_validate(user).model_dump(), initial_password=password)
+
+
+async def delete_system_admin(access: Access, user_id: UUID) -> None:
+    """Leave a tombstone of another System Admin. Nobody deletes the own account, so one is always left."""
+    repository = AccountRepository(access.uow, access.reach)
+    if user_id == access.user_id:
+        raise Problem(409, "cannot_delete_yourself", "Nobody can delete the own account: make another System Admin, who deletes this one.")
+    if await repository.system_admin(access.user_id) is None:
+        raise errors.unauthenticated()  # deleted by somebody else a moment ago
+    if await repository.system_admin(user_id) is None:
+        raise errors.not_found("system admin")
+    await repository.bury(user_id)
+    access.uow.audit(target_user_id=str(user_id))
 
 
 async def create_service(access: Access, org_id: UUID, name: str) -> Row[Any]:

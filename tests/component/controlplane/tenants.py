@@ -38,6 +38,7 @@ class Tenant:
     org_id: UUID = field(default_factory=new_id)
     invite_id: UUID = field(default_factory=new_id)
     service_account_id: UUID = field(default_factory=new_id)
+    system_admin_id: UUID = field(default_factory=new_id)
     people: dict[Role | str, Owner] = field(default_factory=dict)
 
     @property
@@ -52,6 +53,7 @@ VALUES: dict[str, Callable[[Tenant, Owner], object]] = {
     "key_id": lambda _, owner: owner.key_id,
     "request_id": lambda _, owner: owner.request_id,
     "invite_id": lambda tenant, _: tenant.invite_id,
+    "system_admin_id": lambda tenant, _: tenant.system_admin_id,
     "service_account_id": lambda tenant, _: tenant.service_account_id,
     "quota_request_id": lambda _, owner: owner.quota_request_id,
     "period": lambda *_: "month",
@@ -72,6 +74,7 @@ async def make_tenant(engine: AsyncEngine) -> Tenant:
         insert(orgs).values(id=tenant.org_id, slug=tenant.slug, name="A tenant"),
         _budget("org", tenant.org_id, tenant.org_id, None),
         insert(invites).values(_invite(tenant)),
+        insert(users).values(id=tenant.system_admin_id, username=f"root-{tenant.system_admin_id}", role=Role.SYSTEM_ADMIN),
         insert(users).values(id=tenant.service_account_id, org_id=tenant.org_id, username=f"service:{tenant.org_id}:pipeline", role=Role.SERVICE),
     ]
     for who, role in ((Role.ORG_ADMIN, Role.ORG_ADMIN), (Role.ORG_USER, Role.ORG_USER), ("colleague", Role.ORG_USER)):

@@ -1,4 +1,4 @@
-"""An org's life: renamed, suspended, deleted with time to restore it; its admins, and its service accounts."""
+"""An org's life: renamed, suspended, deleted with time to restore it; its admins and those of the system, its service accounts."""
 
 import asyncio
 from datetime import timedelta
@@ -131,3 +131,18 @@ async def test_the_identity_of_publications_is_no_account_to_delete(world: World
         assert await service_identity(uow, world.orgs["alpha"]) == first
     assert len((await world["alpha-admin"].ok("GET", "/org/alpha/service-account"))["items"]) == 1
     assert (await world["alpha-admin"].call("DELETE", f"/org/alpha/service-account/{first}")).status_code == 404
+
+
+async def test_one_system_admin_is_always_left(world: World) -> None:
+    made = await world["root"].ok("POST", "/system-admin", {"username": "second"})
+    session = (await world.http.post("/api/login", json={"username": "second", "password": made["initialPassword"]})).json()
+    second = {"authorization": f"Bearer {session['token']}"}
+    assert {one["username"] for one in (await world["root"].ok("GET", "/system-admin"))["items"]} == {"root", "second"}
+    root = f"/system-admin/{world['root'].user_id}"
+    assert (await world["root"].call("DELETE", root)).json()["code"] == "cannot_delete_yourself"
+    assert (await world["root"].call("DELETE", f"/system-admin/{world['alpha-admin'].user_id}")).json()["code"] == "system_admin_not_found"
+    both = await asyncio.gather(
+        world["root"].call("DELETE", f"/system-admin/{made['id']}"), world.http.delete(f"/api{root}", headers=second), return_exceptions=True
+    )
+    assert sorted(answer.status_code for answer in both if not isinstance(answer, BaseException)) == [204, 401]
+    assert len(await world.rows("SELECT id FROM users WHERE role = 'system_admin' AND status <> 'deleted'")) == 1
