@@ -14,6 +14,8 @@ from ias_admin.commands import (
     backend,
     budget,
     completion,
+    event,
+    explain,
     invite,
     key,
     limits,
@@ -58,6 +60,7 @@ app.command(epilog=examples("login --url https://ias.example.com --username ada"
 app.command(epilog=examples("logout", "logout --everywhere"))(session.logout)
 app.command(epilog=examples("whoami"))(session.whoami)
 app.command(epilog=examples("completion bash > ~/.local/share/bash-completion/completions/ias-admin"))(completion.completion)
+app.command(epilog=examples("explain 8f14e45f-ceea-467f-a8b7-0d1c2e3f4a5b", "explain 8f14e45f-ceea-467f-a8b7-0d1c2e3f4a5b -o json"))(explain.explain)
 for name, noun in {
     "context": session.contexts,
     "org": org.app,
@@ -74,6 +77,7 @@ for name, noun in {
     "model": model.app,
     "usage": usage.app,
     "audit": audit.app,
+    "event": event.app,
 }.items():
     app.add_typer(noun, name=name)
 

@@ -62,7 +62,7 @@ class Client:
         """Remove an object."""
         self._call("DELETE", path, query=query)
 
-    def text(self, path: str, accept: str, **query: str | int | None) -> str:
+    def text(self, path: str, accept: str, **query: str | int | Sequence[str] | None) -> str:
         """Read a document that is not JSON, CSV for example."""
         params = {name: value for name, value in query.items() if value is not None}
         return self._checked(self._send("GET", path, params=params, headers={"accept": accept})).text

@@ -43,6 +43,16 @@ def complain(message: str) -> None:
     typer.echo(_printable(message, keep="\n"), err=True)
 
 
+def tell(text: str) -> None:
+    """Print text for people to stdout: nothing in it may steer the terminal."""
+    typer.echo(_printable(text, keep="\n"))
+
+
+def print_raw(document: str) -> None:
+    """Print a document as it came, for a file or another program."""
+    typer.echo(document, nl=False)
+
+
 def print_list(items: Sequence[dict[str, Any]], columns: Sequence[str], output: Format) -> None:
     """Print a list; a column is the dotted path of a field."""
     if output is Format.CSV:

@@ -10,6 +10,7 @@ from sqlalchemy import Insert, Row, Select, Text, cast, func, insert, or_, selec
 
 from controlplane.audit.chain import Entry, Seal
 from controlplane.audit.rules import Attempt, Outcome, Sought, redact, targets_of
+from controlplane.ids import first_id
 from controlplane.repository import Repository
 from controlplane.schema import audit_log, audit_seals, users
 from ias.ids import uuid7
@@ -65,9 +66,9 @@ class AuditRepository(Repository):
         if sought.target is not None:
             query = query.where(_log.targets.contains([sought.target]))
         if sought.since is not None:
-            query = query.where(_log.id >= _first_id(sought.since))
+            query = query.where(_log.id >= first_id(sought.since))
         if sought.until is not None:
-            query = query.where(_log.id < _first_id(sought.until))
+            query = query.where(_log.id < first_id(sought.until))
         return query
 
 
@@ -131,8 +132,3 @@ def _is_actor(actor: str) -> Any:
         return or_(_log.user_id_performing_action == UUID(actor), named)
     except ValueError:
         return named
-
-
-def _first_id(moment: datetime) -> UUID:
-    """The lowest id of a time: ids are in the order of time, and their index is the one that pages walk."""
-    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

@@ -1,5 +1,8 @@
 """Security events on their way from extauth's files into the table, and who may see them."""
 
+import csv
+import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -93,3 +96,50 @@ async def test_without_a_database_the_files_stay(tmp_path: Path) -> None:
         await SecurityConsumer(FileFeed([tmp_path]), engine).step()
     await engine.dispose()
     assert len(list(tmp_path.iterdir())) == 1
+
+
+async def test_events_are_found_by_what_they_have(world: World, tmp_path: Path) -> None:
+    alpha = world.orgs["alpha"]
+    limited = {"status": 429, "code": "rate_limit_exceeded", "credential": "ias_live_AbCdEfGh"}
+    leave(tmp_path, "1", refused(1, alpha, address="192.0.2.0/24"), refused(2, alpha, **limited), refused(3, alpha, minute_ms=MINUTE_MS + 60_000))
+    await consume(world, tmp_path)
+
+    async def found(query: str) -> list[str]:
+        items = (await world["alpha-admin"].ok("GET", f"/org/alpha/security_events?{query}"))["items"]
+        return [item["id"] for item in items]
+
+    one, two, three = (refused(number).event_id for number in (1, 2, 3))
+    assert await found("status=429") == await found("code=rate_limit_exceeded") == await found("credential=ias_live_AbCdEfGh") == [two]
+    assert await found("address=192.0.2.0/24") == [one]
+    next_minute = (MINUTE_MS + 60_000) // 1000
+    moment = datetime.fromtimestamp(next_minute, UTC).isoformat().replace("+00:00", "Z")
+    assert await found(f"from={moment}") == [three]
+    assert await found(f"to={moment}") == [two, one]
+    assert (await world["alpha-admin"].call("GET", "/org/alpha/security_events?status=200")).status_code == 422
+
+
+async def test_refusals_are_counted_by_what_they_have_in_common(world: World, tmp_path: Path) -> None:
+    alpha, beta = world.orgs["alpha"], world.orgs["beta"]
+    key = {"status": 429, "code": "rate_limit_exceeded", "credential": "ias_live_AbCdEfGh"}
+    leave(tmp_path, "1", refused(1, alpha, **key, requests=50), refused(2, alpha, **key, address="192.0.2.0/24"), refused(3, beta), refused(4))
+    await consume(world, tmp_path)
+    summary = await world["root"].ok("GET", "/security_events/summary")
+    assert (summary["requests"], [(one["status"], one["code"], one["requests"], one["events"]) for one in summary["items"]]) == (
+        59,
+        [(429, "rate_limit_exceeded", 53, 2), (401, "invalid_api_key", 6, 2)],
+    )
+    by_key = await world["alpha-admin"].ok("GET", "/org/alpha/security_events/summary?by=key")
+    assert [(one["credential"], one["requests"]) for one in by_key["items"]] == [("ias_live_AbCdEfGh", 53)]
+    by_org = await world["root"].ok("GET", "/security_events/summary?by=org&top=1")
+    assert [one["orgId"] for one in by_org["items"]] == [str(alpha)]
+    assert (await world["beta-admin"].ok("GET", "/org/beta/security_events/summary?by=network"))["requests"] == 3
+    assert (await world["alpha-admin"].call("GET", "/security_events/summary")).status_code == 403
+
+
+async def test_the_export_is_what_the_list_is(world: World, tmp_path: Path) -> None:
+    leave(tmp_path, "1", refused(1, world.orgs["alpha"]), refused(2, world.orgs["beta"], code="=cmd"))
+    await consume(world, tmp_path)
+    response = await world["root"].call("GET", "/security_events.csv")
+    assert [(row["code"], row["requests"]) for row in csv.DictReader(io.StringIO(response.text))] == [("'=cmd", "3"), ("invalid_api_key", "3")]
+    own = await world["alpha-admin"].call("GET", "/org/alpha/security_events.csv?code=nothing")
+    assert len(own.text.splitlines()) == 1

@@ -14,6 +14,8 @@ USER_ID = "018f0000-0000-7000-8000-000000000001"
 EMPTY = (200, {"items": [], "nextCursor": None})
 DONE = (204, None)
 VIEW = (200, {"id": "x"})
+POINTS = (200, {"points": []})
+TEXT = (200, "")
 MADE = (201, {"id": "x"})
 
 
@@ -112,7 +114,20 @@ CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
         None,
     ),
     ("usage system", VIEW, "GET /api/analytics/system", None),
-    ("usage request r1", EMPTY, "GET /api/requests/r1", None),
+    ("usage own", VIEW, "GET /api/analytics/own", None),
+    ("usage series --by model", POINTS, "GET /api/analytics/own/series?interval=day&by=model", None),
+    ("usage series --org acme --interval hour --model m", POINTS, "GET /api/analytics/org/acme/series?interval=hour&model=m", None),
+    ("usage top --system --by org --order errors", EMPTY, "GET /api/analytics/system/top?by=org&order=errors&limit=10", None),
+    ("usage report --org acme --by user --by model", TEXT, "GET /api/analytics/org/acme/report.csv?by=user&by=model", None),
+    ("explain r1", EMPTY, "GET /api/requests/r1", None),
+    ("event list --org acme --key h", EMPTY, "GET /api/org/acme/security_events?credential=h&limit=50", None),
+    ("event list --limit 5", EMPTY, "GET /api/security_events?limit=5", None),
+    ("event summary --by key", EMPTY, "GET /api/security_events/summary?by=key", None),
+    ("event export --org acme", TEXT, "GET /api/org/acme/security_events.csv", None),
+    ("audit actions", EMPTY, "GET /api/audit_actions", None),
+    ("audit list", EMPTY, "GET /api/audit_log?limit=50", None),
+    ("audit list acme --actor ada --action key.*", EMPTY, "GET /api/org/acme/audit_log?actor=ada&action=key.%2A&limit=50", None),
+    ("audit export acme --outcome denied", TEXT, "GET /api/org/acme/audit_log.csv?outcome=denied", None),
     ("audit list acme", EMPTY, "GET /api/org/acme/audit_log?limit=50", None),
     # What a person types is one segment, whatever it holds.
     ("org show ../key", VIEW, "GET /api/org/..%2Fkey", None),
@@ -259,3 +274,24 @@ def test_an_unhealthy_backend_is_shown_and_is_a_failure(cli: Cli) -> None:
     assert ran.code == 6
     assert "connection refused" in ran.out
     assert ran.err == "ias-admin: The backend 'vllm' is unhealthy: connection refused.\n"
+
+
+def test_an_explanation_is_a_page_in_order(cli: Cli) -> None:
+    steps = [{"at": "2026-11-27T10:00:00.5Z", "text": "ada of acme asked."}, {"at": "2026-11-27T10:00:01Z", "text": "Refused\x1b[31m with 429."}]
+    cli.answers.append((200, {"items": [{"decision": "refused", "requestId": "r1", "steps": steps}]}))
+    ran = cli("explain", "r1")
+    assert ran.out.splitlines() == [
+        "Request r1: refused",
+        "  2026-11-27 10:00:00.500  ada of acme asked.",
+        "  2026-11-27 10:00:01.000  Refused\N{REPLACEMENT CHARACTER}[31m with 429.",
+    ]
+
+
+def test_what_the_api_exports_is_passed_on_as_it_is(cli: Cli) -> None:
+    cli.answers.append((200, "timestamp,id\r\n"))
+    assert json.loads(cli("audit", "export", "acme").out) == "timestamp,id\r\n", "the stand-in speaks JSON only"
+    assert cli.requests[0].headers["accept"] == "text/csv"
+
+
+def test_own_and_everybodys_usage_exclude_each_other(cli: Cli) -> None:
+    assert cli("usage", "top", "--org", "acme", "--system").code == 2
