@@ -213,7 +213,8 @@ def names(client: openai.OpenAI) -> list[str]:
 
 def rows(user: Rest, request_id: str) -> list[dict[str, Any]]:
     response = user.http.get(f"/api/requests/{request_id}")
-    return response.json()["items"] if response.status_code == 200 else []
+    items = response.json()["items"] if response.status_code == 200 else []
+    return [item for item in items if item["decision"] == "admitted"]
 
 
 def goodbye(ready: dict[str, Any], model: str, key: str, *, stays: bool) -> None:

@@ -131,7 +131,8 @@ class World:
 
     def rows(self, who: Rest, request_id: str) -> list[dict[str, Any]]:
         response = who.raw("GET", f"/api/requests/{request_id}")
-        return response.json()["items"] if response.status_code == 200 else []
+        items = response.json()["items"] if response.status_code == 200 else []
+        return [item for item in items if item["decision"] == "admitted"]
 
     def row(self, who: Rest, request_id: str, deadline_s: float = 10) -> dict[str, Any]:
         """The one ledger row of a request, waited for."""

@@ -14,6 +14,7 @@ from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS
 from controlplane.usage.rules import MAX_TOKENS, instant
 from ias.ids import uuid7
 from ias.usage_event import Outcome, RequestRecorded
+from tests.support.postgres import as_role
 from tests.support.usage_events import ADMITTED_MS, MemoryLedger, event, some_id
 
 HERE = {"spool": Position(1, 100)}
@@ -21,7 +22,7 @@ HERE = {"spool": Position(1, 100)}
 
 @pytest.fixture
 async def postgres(database_url: str) -> AsyncIterator[PostgresLedger]:
-    ledger = PostgresLedger(database_url)
+    ledger = PostgresLedger(as_role(database_url))
     yield ledger
     await ledger.close()
 
