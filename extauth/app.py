@@ -22,6 +22,7 @@ from extauth.snapshot import Snapshot
 from extauth.store_postgres import PostgresGatewayReader
 from extauth.watcher import ChangeWatcher
 from ias import logs, telemetry
+from ias.collector import settle_down
 from ias.kafka import Publisher
 from ias.security_event import TOPIC
 from ias.transport import UnaryMethod, new_server
@@ -80,6 +81,7 @@ async def _serve(settings: ExtauthSettings, reader: PostgresGatewayReader, admis
     options = settings.listen_options(_SERVICE, settings.max_body_bytes + _PROTOBUF_ROOM)
     server = new_server([UnaryMethod(CHECK, service.handle)], options, settings.transport)
     await server.start()
+    settle_down()
     log.info("serving", address=server.address)
     drained = asyncio.Event()
     handing_over = asyncio.ensure_future(security.run(drained))

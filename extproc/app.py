@@ -18,6 +18,7 @@ from extproc.spool_files import SegmentRules, SpoolFiles
 from extproc.store_loop import StoreLoop
 from extproc.watchdog import Watchdog
 from ias import logs, telemetry
+from ias.collector import settle_down
 from ias.kafka import Publisher
 from ias.transport import new_server
 from ias.usage_event import TOPIC
@@ -60,6 +61,7 @@ async def _serve(settings: ExtprocSettings, spool: SpoolFiles, store: AdmissionS
     await server.start()
     metrics_port = telemetry.expose(settings.metrics_address)
     telemetry.OWED.set_function(lambda: len(spool.owed))
+    settle_down()
     log.info("extproc started", address=server.address, spool=str(settings.spool_dir), recovered=spool.recovered, metrics_port=metrics_port)
     finish = asyncio.Event()
     async with asyncio.TaskGroup() as group:
