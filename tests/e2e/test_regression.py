@@ -135,5 +135,5 @@ def test_the_audit_log_has_it_all(office: Office) -> None:
 
 
 def _requests(cli: Cli, request_id: str) -> Any:
-    ran = cli.try_("usage", "request", request_id, "-o", "json")
+    ran = cli.try_("explain", request_id, "-o", "json")
     return json.loads(ran.stdout) if ran.returncode == 0 else []
