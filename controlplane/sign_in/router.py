@@ -72,7 +72,7 @@ async def change_password(body: PasswordChangeBody, request: Request, principal:
     await password_service.change(uow, principal, body, request.state.client_address, runtime.passwords)
 
 
-@router.post("/password-reset", name="password.request_reset", status_code=202, dependencies=[PUBLIC])
+@router.post("/password-reset", name="password.request_reset", status_code=204, dependencies=[PUBLIC])
 async def request_reset(body: ResetRequestBody, request: Request, uow: UnitOfWorkNow, runtime: RuntimeNow, tasks: BackgroundTasks) -> None:
     """Ask for a mail with a link that sets another password. The answer is the same whether there is such an account."""
     await reset_service.admit(uow, body.username, request.state.client_address)
