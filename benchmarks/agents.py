@@ -49,9 +49,9 @@ async def agent(gateway: str, wish: Wish, end: float, rng: random.Random, outcom
     await asyncio.sleep(rng.uniform(0, 20))
     while time.monotonic() < end:
         tokens = min(MAX_TOKENS, max(20, round(rng.expovariate(1 / MEAN_OUTPUT))))
-        one = Wish(wish.model, wish.api_key, simulate=f"tokens={tokens},pace_ms={PACE_MS}", body=wish.body)
+        one = Wish(wish.model, wish.api_key, simulate=f"tokens={tokens},pace_ms={PACE_MS}", body=wish.body, patience_s=3_600)
         while time.monotonic() < end:
-            outcome = await load.ask(gateway, one, patience_s=3600)
+            outcome = await load.ask(gateway, one)
             outcomes.append(outcome)
             if outcome.status == 200:
                 break
@@ -65,7 +65,9 @@ async def crowd(gateway: str, wish: Wish, agents: int, seconds: float) -> list[O
     await asyncio.sleep(seconds)
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
     return outcomes
 
 
