@@ -263,6 +263,8 @@ async def measure(server: Postgres, folder: Path, broker: KafkaBroker | None) ->
     delays = await visible(server.url(), folder, settings)
     percentiles = statistics.quantiles(delays, n=100)
     print(f"visible after p50 {percentiles[49]:.2f} s, p99 {percentiles[98]:.2f} s, at most {max(delays):.2f} s")
+    # At a steady rate the two are the same (Little's law).
+    print(f"lag: {RATE_PER_S * statistics.mean(delays):.0f} events ended and not yet visible on average, {RATE_PER_S * max(delays):.0f} at most")
     first = next(iter(speeds.values()))
     return {
         "events_per_s": round(first.events_per_s),
