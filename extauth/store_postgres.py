@@ -16,7 +16,7 @@ _MAX_CHANGES = 2_000
 ACQUIRE_S = 2
 """Also the time to give a connection back: one whose query cannot be cancelled is closed then, and blocks the pool no longer."""
 _SESSION = {"application_name": "ias-extauth", "default_transaction_read_only": "on"}
-_LIMITS = frozenset({"limits", "key_limits", "user_limits", "org_limits"})
+_LIMITS = frozenset({"limits", "key_limits", "user_limits", "org_limits", "owner_limits"})
 _T = TypeVar("_T")
 _scope_limits = msgspec.json.Decoder(ScopeLimits)
 _text_pairs = msgspec.json.Decoder(dict[str, str])

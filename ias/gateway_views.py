@@ -28,7 +28,7 @@ CHANGES = "gateway_changes_v1"
 CREDENTIALS = "gateway_credentials_v3"
 """One row for each credential that is not revoked and not past its validity; columns as in `Credential`, limits and labels as jsonb."""
 
-PUBLICATIONS = "gateway_publications_v2"
+PUBLICATIONS = "gateway_publications_v3"
 """One row for each published publication; columns as in `Publication`."""
 
 SPENT = "gateway_spent_v1"
@@ -99,6 +99,14 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     """Of the key; they become tags of its requests (`ias.tags`)."""
 
 
+class ModelType(StrEnum):
+    """Which protocol the engine of a model speaks."""
+
+    OPENAI = "openai"
+    TRADITIONAL = "traditional"
+    """KServe v1 and v2 (Open Inference Protocol): no tokens, the model is named by the path."""
+
+
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """A published model. Column names = field names. Its limits hold for each org that uses it, not for all together."""
 
@@ -115,3 +123,14 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """Output tokens to hold for, and to write as a cap where the mode needs one, when the request has none; None: the service's default."""
     continuous_usage: bool = False
     """The engine understands `stream_options.continuous_usage_stats` (vLLM)."""
+    model_type: ModelType = ModelType.OPENAI
+    require_api_key: bool = True
+    """False: open to requests without a credential, which are the owner's; only a traditional model's may be."""
+    public_hostname: str | None = None
+    """In lower case, without a port. It is a virtual host: at another one's name the model is not there."""
+    external_path: str | None = None
+    """A second place for the model, without a slash at its end."""
+    owner_org_id: str = ""
+    owner_active: bool = True
+    owner_limits: ScopeLimits = ScopeLimits()
+    """Of the owner, for requests without a key; they have no tokens, and so no budgets."""

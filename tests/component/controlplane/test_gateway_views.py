@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import insert, update
 
 from controlplane.ids import new_id
-from controlplane.schema import budgets, keys, orgs, publications, users
+from controlplane.schema import budgets, keys, orgs, publication_tenants, publications, users
 from controlplane.unit_of_work import unit_of_work
 from ias.context import AdmissionMode
 from ias.gateway_views import CREDENTIALS, PUBLICATIONS, SPENT, Budget, Credential, Publication, ScopeLimits
@@ -115,6 +115,32 @@ async def test_a_publication_arrives_with_its_limits_and_how_its_tokens_are_held
         tokens_per_minute=9, tokens_per_hour=2_500_000_000, concurrent_requests=2, dry_run=frozenset({"concurrentRequests"})
     ), "more tokens an hour than a bucket can count is what the version before let through"
     assert {name: getattr(publication, name) for name in held} == held
+
+
+async def test_a_publication_tells_its_protocol_place_and_owner(world: World) -> None:
+    backend_id, org_id, publication_id = new_id(), world.orgs["alpha"], new_id()
+    await world.rows("INSERT INTO backends (id, name, base_url, kind) VALUES (:id, 'b', 'http://b', 'traditional') RETURNING id", id=backend_id)
+    place = {"model_type": "traditional", "require_api_key": False, "public_hostname": "api.acme.example", "external_path": "/acme/iris"}
+    plain = {"id": publication_id, "model": "iris", "org_id": org_id, "upstream_model": "iris", "backend_id": backend_id, "status": "published"}
+    await change(world, insert(publications).values(**plain, **place))
+    await change(world, update(orgs).where(orgs.c.id == org_id).values(requests_per_minute=7, tokens_per_hour=2**53 - 1))
+    publication = await decoded(world, PUBLICATIONS, Publication)
+    assert {name: getattr(publication, name) for name in place} == place
+    assert (publication.owner_org_id, publication.owner_active) == (str(org_id), True)
+    assert publication.owner_limits == ScopeLimits(requests_per_minute=7, tokens_per_hour=2_500_000_000)
+    await change(world, update(orgs).where(orgs.c.id == org_id).values(status="suspended"))
+    assert (await decoded(world, PUBLICATIONS, Publication)).owner_active is False
+
+
+async def test_one_relation_says_who_may_use_a_publication(world: World) -> None:
+    backend_id, publication_id, org_id = new_id(), new_id(), world.orgs["alpha"]
+    await world.rows("INSERT INTO backends (id, name, base_url, kind) VALUES (:id, 'b', 'http://b', 'openai') RETURNING id", id=backend_id)
+    plain = {"model": "m", "org_id": org_id, "model_type": "openai", "upstream_model": "m", "backend_id": backend_id, "status": "published"}
+    await change(world, insert(publications).values(id=publication_id, **plain))
+    await change(world, insert(publication_tenants).values(publication_id=publication_id, org_id=org_id))
+    for version in (1, 2, 3):
+        (row,) = await world.rows(f"SELECT allowed_org_ids FROM gateway_publications_v{version}")
+        assert row.allowed_org_ids == [str(org_id)]
 
 
 async def test_the_views_of_the_version_before_see_what_is_set_now(world: World) -> None:

@@ -61,7 +61,7 @@ async def test_the_views_of_the_data_plane_have_exactly_the_fields_of_their_stru
     fields = {field.name: field.type for field in msgspec.structs.fields(struct)}
     assert postgres.keys() == fields.keys()
     names = {str: {"text"}, bytes: {"bytea"}, int: {"int4", "int8"}, bool: {"bool"}, "datetime": {"timestamptz"}, tuple: {"_text"}, dict: {"jsonb"}}
-    names |= {"ScopeLimits": {"jsonb"}, "AdmissionMode": {"text"}}
+    names |= {"ScopeLimits": {"jsonb"}, "AdmissionMode": {"text"}, "ModelType": {"text"}}
     for name, kind in fields.items():
         assert postgres[name] in names[_plain(kind)], name
 
