@@ -122,8 +122,9 @@ mutants-admission: $(VENV)/dev.stamp ## Plant mistakes in the admission scripts:
 	@$(BIN)/python -m tests.support.admission_mutants
 
 .PHONY: docs
-docs: $(VENV)/dev.stamp ## Regenerate docs/settings.md from the settings classes, docs/openapi.json from the routes
+docs: $(VENV)/dev.stamp ## Regenerate docs/settings.md from the settings classes, docs/openapi.json from the routes, the table of docs/errors.md
 	$(BIN)/python tools/settings_doc.py
+	$(BIN)/python -m tools.errors_doc
 	$(BIN)/python -m tools.openapi_doc
 
 .PHONY: clean

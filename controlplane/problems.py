@@ -68,7 +68,12 @@ _BY_DOMAIN = (
     Entry("INVALID_TENANT", (404, 422), "There is no such org, or the owner is not among the allowed tenants.", ("model.*",)),
     Entry("MODEL_NOT_FOUND", (404, 409), "No registered backend serves the model.", _MODEL),
     Entry("MODEL_NOT_READY", (409,), "The backend is not healthy. `detail` has the reason of its last probe.", _MODEL),
-    Entry("NOT_PUBLISHED", (404,), "No model of that name is published.", ("model.get", "model.update", "model.unpublish", "model.rotate_key")),
+    Entry(
+        "NOT_PUBLISHED",
+        (404,),
+        "No model of that name is published.",
+        ("model.get", "model.update", "model.unpublish", "model.rotate_key", "model_documentation.get"),
+    ),
     Entry("SHADOW_ADMISSION_MODE", (422,), "The gateway only watches, where admission is lenient. Set `admissionMode` to lenient.", _MODEL),
     Entry("SHADOW_RENAMED_MODEL", (422,), "The gateway only watches and cannot rename a model. Publish it under the engine's name.", _MODEL),
     Entry("TENANT_CHANGE", (422,), "A publication does not change its owner. Unpublish it, then publish it anew.", ("model.update",)),

@@ -1,6 +1,7 @@
 """Published models."""
 
 import json
+import pathlib
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ from ias.context import AdmissionMode
 from ias_admin.client import segment
 from ias_admin.commands.options import Limit, Output, Overlap, Yes, confirm, examples
 from ias_admin.errors import CommandFailed, ExitCode
-from ias_admin.output import Format, print_list, print_object, print_secret, say
+from ias_admin.output import Format, print_list, print_object, print_raw, print_secret, say
 from ias_admin.session import client_of
 
 app = typer.Typer(help="Published models.", no_args_is_help=True)
@@ -21,6 +22,14 @@ class ModelType(StrEnum):
 
     OPENAI = "openai"
     TRADITIONAL = "traditional"
+
+
+class Document(StrEnum):
+    """A form of the documentation of a model."""
+
+    MD = "md"
+    HTML = "html"
+    JSON = "json"
 
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name that clients use.")]
@@ -116,6 +125,25 @@ def update(
 def show(context: typer.Context, model: Model, output: Output = Format.TABLE) -> None:
     """Show a published model with its use."""
     print_object(client_of(context).get(f"/models/{segment(model)}/publish"), output)
+
+
+@app.command(epilog=examples("model docs llama-3-8b", "model docs llama-3-8b --format html -o llama-3-8b.html"))
+def docs(
+    context: typer.Context,
+    model: Model,
+    form: Annotated[Document, typer.Option("--format", help="Markdown, a page of HTML, or JSON.")] = Document.MD,
+    file: Annotated[pathlib.Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; by default stdout.")] = None,
+) -> None:
+    """Show how to call a model: address, authentication, limits, errors, examples. For all whose org may use it."""
+    document = client_of(context).text(f"/models/{segment(model)}/publish/documentation", "*/*", format=form)
+    if file is None:
+        print_raw(document)
+        return
+    try:
+        file.write_text(document, encoding="utf-8")
+    except OSError as error:
+        raise CommandFailed(f"Cannot write {file}: {error.strerror}.") from error
+    say(f"Wrote {file}.")
 
 
 @app.command("list", epilog=examples("model list --org acme"))

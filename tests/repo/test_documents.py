@@ -6,13 +6,17 @@ from pathlib import Path
 import pytest
 
 from tests.repo.tracked import ROOT, tracked
-from tools import settings_doc
+from tools import errors_doc, settings_doc
 
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 
 
 def test_the_page_of_settings_is_current() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == settings_doc.render(), "run: make docs"
+
+
+def test_the_page_of_errors_is_current() -> None:
+    assert (ROOT / "docs" / "errors.md").read_text() == errors_doc.render(), "run: make docs"
 
 
 def test_every_setting_of_every_service_is_on_the_page() -> None:

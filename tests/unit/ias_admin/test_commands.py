@@ -59,6 +59,8 @@ CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
     ("budget ceiling acme month 2G", VIEW, "PUT /api/org/acme/budget/month/ceiling", {"tokens": 2_000_000_000}),
     ("budget lift-ceiling acme month --yes", DONE, "DELETE /api/org/acme/budget/month/ceiling", None),
     ("budget alerts acme", EMPTY, "GET /api/org/acme/budget_alert?limit=50", None),
+    ("model docs m", TEXT, "GET /api/models/m/publish/documentation?format=md", None),
+    ("model docs m --format html", TEXT, "GET /api/models/m/publish/documentation?format=html", None),
     ("backend add vllm http://10.0.0.1:8000", MADE, "POST /api/backend", {"name": "vllm", "baseUrl": "http://10.0.0.1:8000"}),
     ("backend list", EMPTY, "GET /api/backend", None),
     ("backend check vllm", (200, {"health": "healthy"}), "POST /api/backend/vllm/check", None),
@@ -291,6 +293,16 @@ def test_what_the_api_exports_is_passed_on_as_it_is(cli: Cli) -> None:
     cli.answers.append((200, "timestamp,id\r\n"))
     assert json.loads(cli("audit", "export", "acme").out) == "timestamp,id\r\n", "the stand-in speaks JSON only"
     assert cli.requests[0].headers["accept"] == "text/csv"
+
+
+def test_documentation_goes_to_a_file(cli: Cli, tmp_path: Path) -> None:
+    page = tmp_path / "m.html"
+    cli.answers.append((200, "<p>how</p>"))
+    ran = cli("model", "docs", "m", "--format", "html", "-o", str(page))
+    assert (ran.code, ran.out, page.read_text()) == (0, "", '"<p>how</p>"')
+    cli.answers.append((200, "text"))
+    ran = cli("model", "docs", "m", "-o", str(tmp_path / "no-folder" / "m.md"))
+    assert (ran.code, "No such file" in ran.err) == (1, True)
 
 
 def test_own_and_everybodys_usage_exclude_each_other(cli: Cli) -> None:

@@ -1,0 +1,26 @@
+"""Which publications somebody may read about: those that the own org may call."""
+
+from typing import Any
+
+from sqlalchemy import ARRAY, ColumnElement, Row, String, cast, column, literal, select, table, true
+
+from controlplane.publishing.repository import PublicationRepository
+from controlplane.repository import EVERYTHING, Repository
+from controlplane.schema import publications
+from ias.gateway_views import PUBLICATIONS
+
+_served = table(PUBLICATIONS, column("publication_id"), column("allowed_org_ids", ARRAY(String)))
+
+
+class DocumentationRepository(Repository):
+    """Reads of publications, by use instead of ownership."""
+
+    async def find(self, model: str) -> Row[Any] | None:
+        """Return the living publication of a name, with what belongs to it, if the reach's org may call it: the gateway's own view decides."""
+        may_call: ColumnElement[bool] = true()
+        if self.reach.org_id is not None:
+            served = select(cast(_served.c.publication_id, String)).where(literal(str(self.reach.org_id)) == _served.c.allowed_org_ids.any_())
+            may_call = cast(publications.c.id, String).in_(served)
+        # Whose it is plays no part here, so the reach of the other repository is everything.
+        query = PublicationRepository(self.uow, EVERYTHING).detailed(publications.c.model == model, may_call)
+        return (await self.uow.execute(query)).one_or_none()
