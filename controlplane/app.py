@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import uvicorn
@@ -22,6 +22,7 @@ from controlplane.backends.service import probe_forever
 from controlplane.budgets.counters_valkey import open_counters
 from controlplane.budgets.reconcile import compare, table
 from controlplane.database_roles import let_control_plane_work, let_data_plane_read
+from controlplane.egress.egress_http import open_egress
 from controlplane.gateway.file_xds import FileXdsGateway
 from controlplane.gateway.ports import Gateway
 from controlplane.http_protocol import DeadlineProtocol
@@ -58,13 +59,14 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
     """Make the API with everything that it needs, and take it all down at the end. `passwords` with cheap hashes are for tests."""
     engine = database.create_engine(settings.database_url.get_secret_value())
     passwords = passwords or Passwords()
-    prober = HttpProber()
     key_rules = KeyRules(
         {version: bytes.fromhex(secret.get_secret_value()) for version, secret in settings.peppers.items()}, settings.key_env, settings.keys_per_user
     )
     reconciler = Reconciler(engine, _gateway(settings))
     try:
-        async with open_counters(settings.valkey_url.get_secret_value()) as counters:
+        async with AsyncExitStack() as stack:
+            egress = stack.enter_context(open_egress(settings.egress_allowed_networks))
+            counters = await stack.enter_async_context(open_counters(settings.valkey_url.get_secret_value()))
             runtime = Runtime(
                 engine=engine,
                 sessions=_sessions(settings),
@@ -75,14 +77,14 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 links=Links(settings.public_url, timedelta(seconds=settings.invite_lifetime_s), timedelta(seconds=settings.reset_lifetime_s)),
                 key_rules=key_rules,
                 validation_pace=Pace(settings.validations_per_minute),
-                prober=prober,
+                egress=egress,
+                prober=HttpProber(egress),
                 counters=counters,
-                publisher=Publisher(reconciler, key_rules, settings.gateway_url, settings.metering),
+                publisher=Publisher(reconciler, key_rules, egress, settings.gateway_url, settings.metering),
             )
             yield api.build(runtime)
     finally:
         passwords.close()
-        await prober.close()
         await engine.dispose()
 
 
@@ -172,13 +174,13 @@ async def migrate(settings: MigrateSettings) -> None:
 async def reconcile(settings: ReconcileSettings) -> int:
     """Print what admission counts of every budget, and what engines count, beside the ledger's sums; 1 when they differ. Raises StoreUnavailable."""
     engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=1)
-    reader = HttpCountersReader()
     try:
         async with open_counters(settings.valkey_url.get_secret_value()) as counters:
             compared = [comparison async for comparison in compare(engine, counters, datetime.now(UTC))]
-        engines = await EngineReconciler(engine, reader, lambda: datetime.now(UTC), settings.reconcile_tolerance).step()
+        with open_egress(settings.egress_allowed_networks) as egress:
+            reader = HttpCountersReader(egress)
+            engines = await EngineReconciler(engine, reader, lambda: datetime.now(UTC), settings.reconcile_tolerance).step()
     finally:
-        await reader.close()
         await engine.dispose()
     sys.stdout.write(f"{table(compared)}\n\n{engines_table(engines)}\n")
     differ = any(comparison.difference for comparison in compared) or any(one.is_alarm(settings.reconcile_tolerance) for one in engines)

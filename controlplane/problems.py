@@ -83,6 +83,12 @@ _BY_DOMAIN = (
     Entry("backend_not_found", (404,), "There is no such backend.", ("backend.*",)),
     Entry("budget_above_ceiling", (422,), "More than the org's ceiling, which only a System Admin raises.", ("*_budget.*", "quota_request.approve")),
     Entry("budget_not_found", (404,), "No budget is set for that period.", ("*_budget.*",)),
+    Entry(
+        "egress_denied",
+        (422,),
+        "The address is not a public one. The operator can allow its network: IAS_EGRESS_ALLOWED_NETWORKS.",
+        ("backend.create", *_MODEL),
+    ),
     Entry("cannot_delete_yourself", (409,), "Nobody deletes the own account. Ask another admin.", ("user.delete", "system_admin.delete")),
     Entry("already_invited", (409,), "That address is invited already. Resend the invite, or revoke it first.", ("invite.create",)),
     Entry("ceiling_not_found", (404,), "No ceiling is set for that period.", ("org_budget.lift_ceiling",)),

@@ -11,6 +11,7 @@ from controlplane.accounts.passwords import Passwords
 from controlplane.backends.ports import Prober
 from controlplane.budgets.ports import BudgetCounters
 from controlplane.client_address import Network
+from controlplane.egress.ports import Egress
 from controlplane.keys.pace import Pace
 from controlplane.keys.rules import KeyRules
 from controlplane.mail.ports import Mailer
@@ -34,6 +35,7 @@ class Runtime:
     links: Links
     key_rules: KeyRules
     validation_pace: Pace
+    egress: Egress
     prober: Prober
     counters: BudgetCounters
     publisher: "Publisher"

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from controlplane.client_address import Network
@@ -13,7 +13,14 @@ from controlplane.mail.settings import MailSettings
 from ias.settings import Settings
 
 _MIN_SECRET_BYTES = 32
-Networks = Annotated[tuple[Network, ...], NoDecode]
+
+
+def _split(value: object) -> object:
+    """Read a comma separated list; what is none already is left to its type."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split)]
 
 
 class DatabaseSettings(Settings):
@@ -43,13 +50,8 @@ class MigrateSettings(DatabaseSettings):
 class VerifyAuditSettings(DatabaseSettings):
     """What `verify-audit` compares."""
 
-    expected_seals: Annotated[tuple[str, ...], NoDecode] = ()
+    expected_seals: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
     """Seals noted down before, `number:hash`, comma separated: they must be in the chain."""
-
-    @field_validator("expected_seals", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("expected_seals")
     @classmethod
@@ -73,6 +75,13 @@ class CountersSettings(Settings):
         return value
 
 
+class EgressSettings(Settings):
+    """Where calls to engines may go."""
+
+    egress_allowed_networks: Networks = ()
+    """Networks that are not public and may be called all the same, comma separated (`10.20.0.0/16,fd00:1::/64`): those of your engines."""
+
+
 class ToleranceSettings(Settings):
     """When a difference is an alarm."""
 
@@ -80,11 +89,11 @@ class ToleranceSettings(Settings):
     """Share of an engine's tokens by which the ledger may differ before it is an alarm; requests that run are in one and not in the other."""
 
 
-class ReconcileSettings(DatabaseSettings, CountersSettings, ToleranceSettings):
+class ReconcileSettings(DatabaseSettings, CountersSettings, EgressSettings, ToleranceSettings):
     """What `reconcile` compares."""
 
 
-class ApiSettings(DatabaseSettings, MailSettings, CountersSettings):
+class ApiSettings(DatabaseSettings, MailSettings, CountersSettings, EgressSettings):
     """The REST API."""
 
     api_listen: str = "127.0.0.1:8085"
@@ -148,11 +157,6 @@ class ApiSettings(DatabaseSettings, MailSettings, CountersSettings):
         if not host or not port.isdigit() or int(port) > 65535:
             raise ValueError("must be host:port")
         return value
-
-    @field_validator("trusted_proxies", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("peppers")
     @classmethod

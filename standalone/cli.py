@@ -128,8 +128,9 @@ def verify_audit(
 
 
 def _addresses(home: Path) -> dict[str, str]:
-    """Name the files of a home that lead to its PostgreSQL and Valkey."""
-    files = {name: home.expanduser().absolute() / "secrets" / name for name in ("database_url", "valkey_url")}
+    """Name the files of a home that lead to its PostgreSQL and Valkey, and tell which engines may be asked."""
+    names = ("database_url", "valkey_url", "egress_allowed_networks")
+    files = {name: home.expanduser().absolute() / "secrets" / name for name in names}
     return {f"IAS_{name.upper()}_FILE": str(path) for name, path in files.items() if path.exists()}
 
 

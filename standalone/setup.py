@@ -15,14 +15,16 @@ from controlplane import database
 from controlplane.accounts.passwords import Passwords
 from controlplane.accounts.service import bootstrap_admin
 from controlplane.audit.rules import Attempt
+from controlplane.backends.ports import Prober
 from controlplane.backends.prober_http import HttpProber
 from controlplane.backends.repository import BackendRepository
 from controlplane.backends.rules import canonical_base_url
 from controlplane.database_roles import let_control_plane_work, let_data_plane_read
+from controlplane.egress.egress_http import open_egress
 from controlplane.gateway.file_xds import write_initial_files
 from controlplane.ids import new_id
 from controlplane.repository import EVERYTHING
-from controlplane.settings import DatabaseSettings
+from controlplane.settings import DatabaseSettings, EgressSettings
 from controlplane.unit_of_work import UnitOfWork, unit_of_work
 from standalone.home import write_private
 
@@ -47,22 +49,19 @@ async def set_up(
             if first := await bootstrap_admin(uow, passwords):
                 # Before the commit: a password that nobody can read would lock everybody out.
                 write_private(password_file, json.dumps({"admin_username": first[0], "admin_password": first[1]}))
-        for name, url in engines:
-            async with unit_of_work(engine) as uow:
-                await _register(uow, name, url)
+        with open_egress(EgressSettings.load().egress_allowed_networks) as egress:
+            for name, url in engines:
+                async with unit_of_work(engine) as uow:
+                    await _register(uow, HttpProber(egress), name, url)
     finally:
         passwords.close()
         await engine.dispose()
 
 
-async def _register(uow: UnitOfWork, name: str, base_url: str) -> None:
+async def _register(uow: UnitOfWork, prober: Prober, name: str, base_url: str) -> None:
     """Make a backend, or give it its address of today; a dead one is registered as unhealthy."""
     repository = BackendRepository(uow, EVERYTHING)
-    prober = HttpProber()
-    try:
-        verdict = await prober.probe(base_url)
-    finally:
-        await prober.close()
+    verdict = await prober.probe(base_url)
     now = datetime.now(UTC)
     if (found := await repository.find(name, for_update=True)) is None:
         await repository.add(new_id(), name, base_url, verdict, now)

@@ -13,6 +13,7 @@ from pathlib import Path
 from controlplane import database_roles
 from controlplane.gateway.bootstrap import BootstrapParams, Metering, render_bootstrap
 from standalone import binaries, readiness
+from standalone.egress import allowed_networks
 from standalone.home import Home, random_secret, write_private
 from standalone.ports import Ports
 from standalone.postgres import Postgres
@@ -110,7 +111,7 @@ class Stack:
             "data-plane-password-file": self._data_plane_password,
         }
         arguments = [*(argument for name, path in files.items() for argument in (f"--{name}", str(path))), *backends]
-        program = self._python("setup", "standalone.setup", *arguments, environment=self._database)
+        program = self._python("setup", "standalone.setup", *arguments, environment=self._database | self._egress)
         program.log.unlink(missing_ok=True)
         try:
             await asyncio.to_thread(run, program)
@@ -121,6 +122,7 @@ class Stack:
         environment = {
             **self._control_plane_database,
             **self._valkey_url,
+            **self._egress,
             "IAS_API_LISTEN": str(self.ports.api),
             "IAS_PEPPERS_FILE": str(self._peppers),
             "IAS_PUBLIC_URL": self.ports.api.url,
@@ -141,6 +143,7 @@ class Stack:
             **self._control_plane_database,
             **self._valkey_url,
             **self._kafka,
+            **self._egress,
             "IAS_SPOOL_DIRS": str(self.spool),
             "IAS_SECURITY_DIRS": str(self.security_events),
             "IAS_METRICS_ADDRESS": str(self.ports.worker_metrics),
@@ -223,6 +226,12 @@ class Stack:
     @cached_property
     def _valkey_url(self) -> dict[str, str]:
         return {"IAS_VALKEY_URL_FILE": str(self._private("valkey_url", self.valkey.url))}
+
+    @cached_property
+    def _egress(self) -> dict[str, str]:
+        """This machine's own addresses, those that `--engine` names, and the operator's list."""
+        networks = allowed_networks(self.engines.values(), os.environ.get("IAS_EGRESS_ALLOWED_NETWORKS", ""))
+        return {"IAS_EGRESS_ALLOWED_NETWORKS_FILE": str(self._private("egress_allowed_networks", networks))}
 
     @cached_property
     def _kafka(self) -> dict[str, str]:

@@ -32,6 +32,8 @@ class Verdict:
     health: Health
     reason: str
     models: tuple[str, ...] | None
+    is_denied: bool = False
+    """It may not be called: its address is not one that egress allows."""
 
 
 def canonical_base_url(text: str) -> str:
@@ -107,3 +109,8 @@ def judge(health_problem: str | None, models: Sequence[str] | None, models_probl
     """Healthy is an engine whose /health says so and whose /v1/models can be read."""
     problem = health_problem or models_problem
     return Verdict(Health.UNHEALTHY if problem else Health.HEALTHY, problem or "", None if models is None else tuple(models))
+
+
+def denied(reason: str) -> Verdict:
+    """Of an engine that was not asked, because its address may not be called."""
+    return Verdict(Health.UNHEALTHY, reason, None, is_denied=True)

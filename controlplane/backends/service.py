@@ -13,6 +13,7 @@ from controlplane.authorization import Access
 from controlplane.backends.ports import Prober
 from controlplane.backends.repository import BackendRepository
 from controlplane.backends.schemas import RegisterBackend
+from controlplane.egress.ports import Egress, EgressDenied
 from controlplane.errors import Problem
 from controlplane.ids import new_id
 from controlplane.repository import EVERYTHING
@@ -25,14 +26,24 @@ log = logs.get(__name__)
 
 
 async def register(access: Access, prober: Prober, body: RegisterBackend) -> Row[Any]:
-    """Register an engine, whatever its health."""
+    """Register an engine, whatever its health; raise Problem 422 for one whose address may not be called."""
     await access.uow.checkpoint()
     at = datetime.now(UTC)
     verdict = await prober.probe(body.base_url)
+    if verdict.is_denied:
+        raise Problem(422, "egress_denied", verdict.reason)
     backend_id = new_id()
     await BackendRepository(access.uow, access.reach).add(backend_id, body.name, body.base_url, verdict, at)
     access.uow.audit(backend_id=str(backend_id))
     return await find(access, str(backend_id))
+
+
+async def check_address(egress: Egress, base_url: str) -> None:
+    """Raise Problem 422 for an engine whose address may not be called now: names change their addresses."""
+    try:
+        await egress.check(base_url)
+    except EgressDenied as denial:
+        raise Problem(422, "egress_denied", str(denial)) from None
 
 
 async def find(access: Access, id_or_name: str) -> Row[Any]:

@@ -11,6 +11,8 @@ from sqlalchemy import Row, Select
 from controlplane.accounts.service import service_identity
 from controlplane.authorization import Access
 from controlplane.backends.rules import Health
+from controlplane.backends.service import check_address
+from controlplane.egress.ports import Egress
 from controlplane.errors import Problem
 from controlplane.etag import check_version
 from controlplane.gateway.bootstrap import Metering
@@ -41,6 +43,8 @@ class Publisher:
 
     reconciler: Reconciler
     key_rules: KeyRules
+    egress: Egress
+    """Envoy connects to engines, too: it is sent to none that we may not call."""
     gateway_url: str
     """Where clients reach the gateway."""
     metering: Metering = "inline"
@@ -80,7 +84,7 @@ async def _prepare(publisher: Publisher, access: Access, name: str, config: Publ
     org_id, tenant_ids = await _tenants(repository, config.tenant_id, config.authentication.allowed_tenants)
     upstream_model = config.upstream_model or name
     rules.check_metering(publisher.metering, name, upstream_model, held["admission_mode"])
-    backend = rules.choose_backend(_candidates(await repository.candidates(config.backend, upstream_model)), config.backend, upstream_model)
+    backend = await _choose(publisher, repository, config.backend, upstream_model)
     publication_id = new_id()
     values = {
         "id": publication_id,
@@ -133,7 +137,7 @@ async def change(publisher: Publisher, access: Access, name: str, wanted: Config
         if current is None or current.status != "published":
             raise rules.not_published(name)
         check_version(if_version, current.version, "publication")
-        values = await _changed_values(repository, current, wanted)
+        values = await _changed_values(publisher, repository, current, wanted)
         rules.check_metering(
             publisher.metering,
             current.model,
@@ -154,7 +158,7 @@ async def change(publisher: Publisher, access: Access, name: str, wanted: Config
     return await get(publisher, access, name)
 
 
-async def _changed_values(repository: PublicationRepository, current: Row[Any], wanted: ConfigChange) -> dict[str, Any]:
+async def _changed_values(publisher: Publisher, repository: PublicationRepository, current: Row[Any], wanted: ConfigChange) -> dict[str, Any]:
     """Return the columns to set, after setting the tenants."""
     given = wanted.model_fields_set
     authentication = wanted.authentication
@@ -176,7 +180,7 @@ async def _changed_values(repository: PublicationRepository, current: Row[Any], 
     if given & {"backend", "upstream_model"}:
         named = wanted.backend if "backend" in given else str(current.backend_id)
         upstream_model = wanted.upstream_model or (current.model if "upstream_model" in given else current.upstream_model)
-        backend = rules.choose_backend(_candidates(await repository.candidates(named, upstream_model)), named, upstream_model)
+        backend = await _choose(publisher, repository, named, upstream_model)
         values |= {"backend_id": backend.backend_id, "upstream_model": upstream_model}
     return values
 
@@ -220,8 +224,17 @@ async def _tenants(repository: PublicationRepository, owner: str, allowed: Seque
     return found[owner], tenant_ids
 
 
-def _candidates(rows: Sequence[Row[Any]]) -> list[rules.Candidate]:
-    return [rules.Candidate(row.id, row.name, row.kind, Health(row.health), row.health_reason or "", tuple(row.models)) for row in rows]
+async def _choose(publisher: Publisher, repository: PublicationRepository, named: str | None, upstream_model: str) -> rules.Candidate:
+    """Return the engine to send requests to, whose address Envoy may call."""
+    rows = {row.id: row for row in await repository.candidates(named, upstream_model)}
+    candidates = [_candidate(row) for row in rows.values()]
+    chosen = rules.choose_backend(candidates, named, upstream_model)
+    await check_address(publisher.egress, rows[chosen.backend_id].base_url)
+    return chosen
+
+
+def _candidate(row: Row[Any]) -> rules.Candidate:
+    return rules.Candidate(row.id, row.name, row.kind, Health(row.health), row.health_reason or "", tuple(row.models))
 
 
 def _gateway_problem(error: Exception) -> Exception:

@@ -1,14 +1,10 @@
-"""Counters of an engine by `GET /metrics`, as vLLM names them: `vllm:prompt_tokens_total` and `vllm:generation_tokens_total`.
+"""Counters of an engine by `GET /metrics`, as vLLM names them: `vllm:prompt_tokens_total` and `vllm:generation_tokens_total`."""
 
-An engine is a stranger here: no redirects, no proxies from the environment, a bound on time and on bytes.
-"""
-
-import asyncio
 from collections import Counter
 
-import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
+from controlplane.egress.ports import CallFailed, Egress, Outgoing
 from controlplane.reconciliation.ports import CountersUnavailable
 from controlplane.reconciliation.rules import Tokens
 from controlplane.usage.rules import MAX_COUNT
@@ -19,35 +15,22 @@ _INPUT, _OUTPUT = "vllm:prompt_tokens_total", "vllm:generation_tokens_total"
 
 
 class HttpCountersReader:
-    """One client for all engines; close it at the end."""
+    """Asks through the egress port."""
 
-    def __init__(self, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._timeout = timeout_seconds
-        self._client = httpx2.AsyncClient(timeout=timeout_seconds, follow_redirects=False, trust_env=False, headers={"user-agent": "ias-reconcile"})
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._client.aclose()
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
 
     async def read(self, base_url: str) -> dict[str, Tokens]:
         try:
-            async with asyncio.timeout(self._timeout):
-                return parse(await self._get(f"{base_url}/metrics"))
-        except TimeoutError as error:
-            raise CountersUnavailable(f"no answer within {self._timeout:g} s") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
-            raise CountersUnavailable(f"{type(error).__name__}: {error}") from error
-
-    async def _get(self, url: str) -> str:
-        async with self._client.stream("GET", url) as response:
-            if response.status_code != 200:
-                raise CountersUnavailable(f"GET /metrics: status {response.status_code}")
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > MAX_BYTES:
-                    raise CountersUnavailable(f"GET /metrics: an answer of more than {MAX_BYTES} bytes")
-            return body.decode()
+            answer = await self._egress.call(Outgoing(f"{base_url}/metrics", TIMEOUT_SECONDS, max_bytes=MAX_BYTES))
+        except CallFailed as error:
+            raise CountersUnavailable(f"GET /metrics: {error}") from error
+        if answer.status != 200:
+            raise CountersUnavailable(f"GET /metrics: status {answer.status}")
+        try:
+            return parse(answer.body.decode())
+        except ValueError as error:
+            raise CountersUnavailable(f"GET /metrics: {error}") from error
 
 
 def parse(text: str) -> dict[str, Tokens]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from controlplane import database
 from controlplane.audit.sealing import Sealer
 from controlplane.budgets.app import keep_budgets
+from controlplane.egress.egress_http import open_egress
 from controlplane.reconciliation.counters_http import HttpCountersReader
 from controlplane.reconciliation.service import EngineReconciler
 from controlplane.security_events import feed_kafka
@@ -100,11 +101,9 @@ async def _keep_up(settings: WorkerSettings, security: SecurityConsumer, stop: a
 
 
 async def _reconcile(settings: WorkerSettings, engine: AsyncEngine, stop: asyncio.Event) -> None:
-    reader = HttpCountersReader()
-    try:
-        await EngineReconciler(engine, reader, lambda: datetime.now(UTC), settings.reconcile_tolerance).run(stop, settings.reconcile_interval_s)
-    finally:
-        await reader.close()
+    with open_egress(settings.egress_allowed_networks) as egress:
+        reconciler = EngineReconciler(engine, HttpCountersReader(egress), lambda: datetime.now(UTC), settings.reconcile_tolerance)
+        await reconciler.run(stop, settings.reconcile_interval_s)
 
 
 def _security_feed(settings: WorkerSettings) -> FileFeed | KafkaFeed:

@@ -6,13 +6,13 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from controlplane.settings import CountersSettings, ToleranceSettings
+from controlplane.settings import CountersSettings, EgressSettings, ToleranceSettings
 from ias.kafka import KafkaSettings
 
 Directories = Annotated[tuple[Path, ...], NoDecode]
 
 
-class WorkerSettings(KafkaSettings, CountersSettings, ToleranceSettings):
+class WorkerSettings(KafkaSettings, CountersSettings, EgressSettings, ToleranceSettings):
     """The environment of `python -m controlplane worker`."""
 
     database_url: SecretStr

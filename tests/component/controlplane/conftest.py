@@ -23,7 +23,13 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture
 async def app(database_url: str) -> AsyncIterator[FastAPI]:
     """The API as it runs, as the role that it runs as, but with a password hash that costs nothing."""
-    settings = ApiSettings(database_url=as_role(database_url), peppers={1: "11" * 32, 2: "22" * 32}, token_secret="s" * 32, keys_per_user=3)
+    settings = ApiSettings(
+        database_url=as_role(database_url),
+        peppers={1: "11" * 32, 2: "22" * 32},
+        token_secret="s" * 32,
+        keys_per_user=3,
+        egress_allowed_networks="127.0.0.0/8",
+    )
     async with application(settings, cheap_passwords()) as app:
         yield app
 

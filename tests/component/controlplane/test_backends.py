@@ -1,12 +1,14 @@
 """Backends: real probes of a real HTTP server."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from ipaddress import ip_network
 
 import pytest
 
 from controlplane.backends.prober_http import MAX_BYTES, HttpProber
 from controlplane.backends.rules import Health
 from controlplane.backends.service import probe_all
+from controlplane.egress.egress_http import open_egress
 from tests.component.controlplane.world import World
 from tests.support.engine import Engine, engine_running
 
@@ -18,10 +20,9 @@ async def sim() -> AsyncIterator[Engine]:
 
 
 @pytest.fixture
-async def prober() -> AsyncIterator[HttpProber]:
-    prober = HttpProber(timeout_seconds=0.3)
-    yield prober
-    await prober.close()
+def prober() -> Iterator[HttpProber]:
+    with open_egress((ip_network("127.0.0.0/8"),)) as egress:
+        yield HttpProber(egress, timeout_seconds=0.3)
 
 
 async def test_an_engine_is_probed_when_it_is_registered(world: World, sim: Engine) -> None:
@@ -49,6 +50,31 @@ async def test_an_engine_that_does_not_answer_is_registered_with_the_reason(worl
 async def test_what_is_no_backend_is_refused(world: World, body: dict[str, str], code: str) -> None:
     response = await world["root"].call("POST", "/backend", body)
     assert (response.status_code, response.json()["code"]) == (422, code)
+
+
+@pytest.mark.parametrize(
+    ("url", "network"),
+    [
+        ("http://10.0.0.5:8000", "a private network"),
+        ("http://169.254.169.254", "a link-local network"),
+        ("http://[::1]:8000", "a loopback network"),
+        ("http://[::ffff:169.254.169.254]", "a link-local network"),
+    ],
+)
+async def test_an_address_that_is_not_public_is_refused_with_what_to_do(world: World, url: str, network: str) -> None:
+    response = await world["root"].call("POST", "/backend", {"name": "inside", "baseUrl": url})
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (422, "egress_denied")
+    assert network in problem["detail"]
+    assert problem["detail"].endswith("add it to IAS_EGRESS_ALLOWED_NETWORKS")
+    assert (await world["root"].ok("GET", "/backend"))["items"] == []
+
+
+async def test_an_engine_whose_name_moves_to_a_denied_address_is_unhealthy(world: World) -> None:
+    with open_egress(()) as egress:
+        verdict = await HttpProber(egress).probe("http://localhost:8000")
+    assert (verdict.health, verdict.is_denied) == (Health.UNHEALTHY, True)
+    assert verdict.reason.startswith("egress_denied: 'localhost' resolves to ")
 
 
 async def test_a_name_is_taken_once(world: World, sim: Engine) -> None:

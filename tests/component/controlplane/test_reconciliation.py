@@ -1,14 +1,17 @@
 """The ledger beside the counters of a real engine process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from controlplane.egress.egress_http import open_egress
 from controlplane.ids import new_id
 from controlplane.reconciliation.counters_http import HttpCountersReader
+from controlplane.reconciliation.ports import CountersUnavailable
 from controlplane.reconciliation.rules import Tokens
 from controlplane.reconciliation.service import EngineReconciler
 from controlplane.usage.ledger_postgres import PostgresLedger
@@ -31,10 +34,9 @@ async def ledger(database_url: str) -> AsyncIterator[PostgresLedger]:
 
 
 @pytest.fixture
-async def reconciler(world: World) -> AsyncIterator[EngineReconciler]:
-    reader = HttpCountersReader()
-    yield EngineReconciler(world.engine, reader, lambda: datetime.now(UTC), 0.01)
-    await reader.close()
+def reconciler(world: World) -> Iterator[EngineReconciler]:
+    with open_egress((ip_network("127.0.0.0/8"),)) as egress:
+        yield EngineReconciler(world.engine, HttpCountersReader(egress), lambda: datetime.now(UTC), 0.01)
 
 
 async def ask(url: str) -> Tokens:
@@ -92,3 +94,11 @@ async def test_the_ledger_is_compared_with_what_an_engine_has_counted(
 async def test_an_engine_that_shows_no_counters_is_left_out(world: World, reconciler: EngineReconciler) -> None:
     await world.rows(BACKEND + " RETURNING id", id=new_id(), name="dead", url="http://127.0.0.1:1")
     assert await reconciler.step() == []
+
+
+async def test_an_engine_whose_address_is_denied_is_not_asked(world: World) -> None:
+    await world.rows(BACKEND + " RETURNING id", id=new_id(), name="inside", url="http://10.0.0.5:8000")
+    with open_egress(()) as egress:
+        with pytest.raises(CountersUnavailable, match=r"egress_denied: 10\.0\.0\.5"):
+            await HttpCountersReader(egress).read("http://10.0.0.5:8000")
+        assert await EngineReconciler(world.engine, HttpCountersReader(egress), lambda: datetime.now(UTC), 0.01).step() == []

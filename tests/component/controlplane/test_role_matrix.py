@@ -122,7 +122,7 @@ def _value_of(name: str, tenant: Tenant, owner: Owner) -> str:
 async def ground(postgres_server: PostgresServer) -> AsyncIterator[Ground]:
     url = postgres_server.create(TEMPLATE)
     engine = database.create_engine(url, pool_size=2)
-    settings = ApiSettings(database_url=url, peppers={1: "11" * 32}, token_secret="s" * 32)
+    settings = ApiSettings(database_url=url, peppers={1: "11" * 32}, token_secret="s" * 32, egress_allowed_networks="127.0.0.0/8")
     async with application(settings, Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))) as app:
         runtime = app.state.runtime
         app.state.runtime = replace(runtime, publisher=replace(runtime.publisher, reconciler=Reconciler(runtime.engine, MemoryGateway())))
