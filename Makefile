@@ -35,8 +35,16 @@ $(VENV)/dev.stamp: requirements/dev.txt $(VENV)/demo.stamp
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --require-hashes -r requirements/dev.txt
 	@touch $@
 
+$(VENV)/javascript.stamp: tests/e2e/javascript/package-lock.json $(VENV)/dev.stamp
+	@if command -v npm >/dev/null; then \
+	  echo "installing what the JavaScript examples need"; \
+	  mkdir -p $(VENV)/javascript && cp tests/e2e/javascript/package.json tests/e2e/javascript/package-lock.json tests/e2e/javascript/.npmrc $(VENV)/javascript/; \
+	  npm ci --prefix $(VENV)/javascript --prefer-offline --loglevel=error >/dev/null; \
+	  touch $@; \
+	else echo "no npm here: the JavaScript examples of the documentation are not run (a failure in CI)"; fi
+
 .PHONY: setup
-setup: $(VENV)/dev.stamp ## Create .venv with everything that tests and lint need
+setup: $(VENV)/dev.stamp $(VENV)/javascript.stamp ## Create .venv with everything that tests and lint need
 
 .PHONY: lock
 lock: $(UV) ## Resolve the dependencies anew into requirements/ (hashes, no addresses)
@@ -59,7 +67,7 @@ lint: $(VENV)/dev.stamp ## Format check, ruff, mypy strict, import contracts, sp
 	$(BIN)/codespell $$(git ls-files '*.md' '*.py' '*.proto' '*.yaml' '*.lua')
 
 .PHONY: test
-test: $(VENV)/dev.stamp ## All tests that this machine can run
+test: setup ## All tests that this machine can run
 	@bash tools/test.sh $(T)
 
 .PHONY: test-fast
