@@ -65,6 +65,7 @@ _BY_DOMAIN = (
     Entry("API_KEY_REQUIRED", (422,), "OpenAI models are never published without keys.", _MODEL),
     Entry("GATEWAY_REJECTED", (502,), "Envoy refused the configuration. All is as it was before; `detail` has Envoy's words.", ("model.*",)),
     Entry("GATEWAY_UNREACHABLE", (503,), "Envoy does not answer. All is as it was before; try again when it does.", ("model.*",)),
+    Entry("INVALID_BACKENDS", (422,), "`config.backends` names a backend twice, or backends of several kinds.", _MODEL),
     Entry("INVALID_TENANT", (404, 422), "There is no such org, or the owner is not among the allowed tenants.", ("model.*",)),
     Entry("MODEL_NOT_FOUND", (404, 409), "No registered backend serves the model.", _MODEL),
     Entry("MODEL_NOT_READY", (409,), "The backend is not healthy. `detail` has the reason of its last probe.", _MODEL),

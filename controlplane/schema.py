@@ -71,6 +71,8 @@ orgs = Table(
     Column("outage_tokens", BigInteger, nullable=False, server_default="0"),
     Column("version", BigInteger, nullable=False, server_default="1"),
     _time("purge_at"),
+    Column("hostnames", ARRAY(Text)),
+    _integer("max_publications", nullable=True),
     _created_at(),
     _updated_at(),
 )
@@ -128,6 +130,9 @@ publications = Table(
     Column("status", Text, nullable=False, server_default="pending"),
     _text("status_reason", nullable=True),
     Column("version", Integer, nullable=False, server_default="1"),
+    Column("traffic", JSONB, nullable=False, server_default="{}"),
+    _text("status_step", nullable=True),
+    _text("status_advice", nullable=True),
     _created_at(),
     _updated_at(),
 )

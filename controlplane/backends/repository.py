@@ -9,6 +9,7 @@ from sqlalchemy import Row, Select, exists, insert, or_, select
 
 from controlplane.backends.rules import Verdict, as_id
 from controlplane.errors import Problem
+from controlplane.publishing.tables import publication_targets
 from controlplane.repository import Repository, refusing
 from controlplane.schema import backends, publications
 
@@ -49,7 +50,8 @@ class BackendRepository(Repository):
 
     async def in_use(self, backend_id: UUID) -> bool:
         """Whether a publication sends its requests there."""
-        used = exists().where(publications.c.backend_id == backend_id, publications.c.status != "deleted")
+        is_target = exists().where(publication_targets.c.publication_id == publications.c.id, publication_targets.c.backend_id == backend_id)
+        used = exists().where(publications.c.status != "deleted", or_(publications.c.backend_id == backend_id, is_target))
         return bool((await self.uow.execute(select(used))).scalar_one())
 
     async def remove(self, backend_id: UUID) -> None:

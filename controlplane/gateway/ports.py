@@ -11,14 +11,50 @@ class GatewayBackend:
     backend_id: str
     base_url: str
     """`http(s)://host:port` without a path; canonical, so that equal backends are equal strings."""
+    health_path: str = "/health"
+    """Answers 200 while the engine can serve."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class GatewayTarget:
+    """One of the engines of a model."""
+
+    backend_id: str
+    weight: int = 100
+    """Its share among the healthy targets of its priority."""
+    priority: int = 0
+    """Targets of a higher number get requests only as far as those of the lower ones are down."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayTraffic:
+    """What connections to a model's engines may take. None: no limit but the gateway's own."""
+
+    connect_timeout_ms: int = 2_000
+    silence_timeout_s: int | None = None
+    """An engine that sends nothing for so long, before its answer or in it, is given up: 504, or the answer is cut."""
+    answer_timeout_s: int | None = None
+    """From the end of the request to the end of the answer."""
+    max_connections: int | None = None
+    """To all engines of the model together; requests beyond it wait."""
+    max_pending_requests: int | None = None
+    """Requests that may wait for a connection; more get 503."""
+    max_requests: int | None = None
+    """Requests that may run at once; more get 503."""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayRoute:
     """A published model and where its requests go."""
 
     model: str
-    backend_id: str
+    targets: tuple[GatewayTarget, ...]
+    traffic: GatewayTraffic = GatewayTraffic()
+
+    @classmethod
+    def to_one(cls, model: str, backend_id: str) -> "GatewayRoute":
+        """Make the ordinary route: one engine, nothing of its own."""
+        return cls(model, (GatewayTarget(backend_id),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,14 @@ pass falls through to the routes below it, none of which leads to an engine.
 """
 
 import hashlib
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayState
+from controlplane.gateway.clusters import cluster_name, engine_cluster, has_pool, pool_cluster
+from controlplane.gateway.ports import GatewayRejected, GatewayRoute, GatewayState
 from ias import headers
 
 Json = dict[str, Any]
@@ -31,6 +30,9 @@ _ENVOY_HEADERS = ("x-envoy-auth-partial-body", "x-envoy-external-address", "x-en
 _CODINGS = "accept-encoding"
 """A compressed answer cannot be counted without inflating it: engines are asked for identity."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
+_RETRY: Json = {"retry_on": "connect-failure,refused-stream", "num_retries": 1}
+"""Only what never reached an engine is tried again."""
+_MAX_RETRIES = 3
 _DISABLED: Json = {
     "envoy.filters.http.ext_authz": {"@type": _TYPE + "extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", "disabled": True},
     "envoy.filters.http.ext_proc": {"@type": _TYPE + "extensions.filters.http.ext_proc.v3.ExtProcPerRoute", "disabled": True},
@@ -62,30 +64,30 @@ def render(state: GatewayState, trusted_ca: str) -> tuple[Resources, Resources]:
     Raises:
         GatewayRejected: a model has two routes, or its backend is not in the state.
     """
-    names = {backend.backend_id: cluster_name(backend) for backend in state.backends}
-    if len(names) != len(state.backends):
+    backends = {backend.backend_id: backend for backend in state.backends}
+    if len(backends) != len(state.backends):
         raise GatewayRejected("two backends have the same id")
+    clusters = [engine_cluster(backend, trusted_ca) for backend in state.backends]
     models: dict[str, Json] = {}
     for route in state.routes:
-        if route.backend_id not in names:
-            raise GatewayRejected(f"model '{route.model}' goes to backend '{route.backend_id}', which is not there")
+        if missing := [target.backend_id for target in route.targets if target.backend_id not in backends]:
+            raise GatewayRejected(f"model '{route.model}' goes to backend '{missing[0]}', which is not there")
         if route.model in models:
             raise GatewayRejected(f"model '{route.model}' has two routes")
-        models[route.model] = _model_route(names[route.backend_id])
-    return resources(_cluster(backend, trusted_ca) for backend in state.backends), resources([_route_configuration(models)])
-
-
-def cluster_name(backend: GatewayBackend) -> str:
-    """Return a name that changes with the address: an engine that moves is a new cluster, and streams to the old one finish there."""
-    return f"engine-{backend.backend_id}-{hashlib.sha256(backend.base_url.encode()).hexdigest()[:8]}"
+        if has_pool(route):
+            pool = pool_cluster(route, backends, trusted_ca)
+            clusters.append(pool)
+            models[route.model] = _model_route(str(pool["name"]), route)
+        else:
+            models[route.model] = _model_route(cluster_name(backends[route.targets[0].backend_id]), route)
+    return resources(clusters), resources([_route_configuration(models)])
 
 
 def _route_configuration(models: dict[str, Json]) -> Json:
     host: Json = {
         "name": "gateway",
         "domains": ["*"],
-        # Only what never reached an engine is tried again.
-        "retry_policy": {"retry_on": "connect-failure,refused-stream", "num_retries": 1},
+        "retry_policy": _RETRY,
     }
     if models:
         host["matcher"] = {
@@ -133,62 +135,34 @@ def _answer(status: int) -> Json:
     return {"direct_response": {"status": status}}
 
 
-def _model_route(cluster: str) -> Json:
-    return {
-        "@type": _TYPE + "config.route.v3.Route",
-        "match": {"prefix": "/"},
-        # No timeout for the whole answer: the listener ends idle and endless streams.
-        "route": {"cluster": cluster, "timeout": "0s", "auto_host_rewrite": True},
-    }
+def _model_route(cluster: str, route: GatewayRoute) -> Json:
+    traffic = route.traffic
+    # No timeout for the whole answer unless the model has one: the listener ends idle and endless streams.
+    action: Json = {"cluster": cluster, "timeout": f"{traffic.answer_timeout_s or 0}s", "auto_host_rewrite": True}
+    if len(route.targets) > 1 or traffic.silence_timeout_s is not None:
+        action["retry_policy"] = _retries(route)
+    return {"@type": _TYPE + "config.route.v3.Route", "match": {"prefix": "/"}, "route": action}
+
+
+def _retries(route: GatewayRoute) -> Json:
+    """Other engines of the model are tried, those of the next priority too, before health checks have noticed anything."""
+    policy: Json = {**_RETRY, "num_retries": min(len(route.targets), _MAX_RETRIES)}
+    if len(route.targets) > 1:
+        policy["host_selection_retry_max_attempts"] = 8
+        policy["retry_host_predicate"] = [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {"@type": _TYPE + "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"},
+            }
+        ]
+        policy["retry_priority"] = {
+            "name": "envoy.retry_priorities.previous_priorities",
+            "typed_config": {"@type": _TYPE + "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", "update_frequency": 2},
+        }
+    if route.traffic.silence_timeout_s is not None:
+        policy["per_try_idle_timeout"] = f"{route.traffic.silence_timeout_s}s"
+    return policy
 
 
 def _action(typed_config: Json) -> Json:
     return {"action": {"name": "route", "typed_config": typed_config}}
-
-
-def _cluster(backend: GatewayBackend, trusted_ca: str) -> Json:
-    url = urlsplit(backend.base_url)
-    if url.scheme not in {"http", "https"} or not url.hostname:
-        raise GatewayRejected(f"backend '{backend.backend_id}' has no address of the form http(s)://host:port: {backend.base_url}")
-    name = cluster_name(backend)
-    address = {"socket_address": {"address": url.hostname, "port_value": url.port or (443 if url.scheme == "https" else 80)}}
-    cluster: Json = {
-        "@type": _TYPE + "config.cluster.v3.Cluster",
-        "name": name,
-        "type": "STATIC" if _is_ip(url.hostname) else "STRICT_DNS",
-        "dns_lookup_family": "V4_PREFERRED",
-        "connect_timeout": "2s",
-        "circuit_breakers": {"thresholds": [{"max_connections": 65_536, "max_pending_requests": 65_536, "max_requests": 65_536, "max_retries": 64}]},
-        "upstream_connection_options": {"tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4}},
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address, "hostname": url.netloc}}]}]},
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": _TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions",
-                # vLLM and other uvicorn servers close idle connections after 5 s: close first, or a request meets the closing one.
-                "common_http_protocol_options": {"idle_timeout": "4s"},
-                "explicit_http_config": {"http_protocol_options": {}},
-            }
-        },
-    }
-    if url.scheme == "https":
-        cluster["transport_socket"] = _tls(url.hostname, trusted_ca)
-    return cluster
-
-
-def _tls(host: str, trusted_ca: str) -> Json:
-    san = {"san_type": "IP_ADDRESS" if _is_ip(host) else "DNS", "matcher": {"exact": host}}
-    context: Json = {
-        "@type": _TYPE + "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-        "common_tls_context": {"validation_context": {"trusted_ca": {"filename": trusted_ca}, "match_typed_subject_alt_names": [san]}},
-    }
-    if not _is_ip(host):
-        context["sni"] = host
-    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -1,6 +1,8 @@
 """SQL of the publications."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -8,8 +10,9 @@ from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, or_, se
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from controlplane.backends.rules import as_id
-from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState
-from controlplane.publishing.rules import already_published
+from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState, GatewayTarget, GatewayTraffic
+from controlplane.publishing.rules import Chosen, already_published
+from controlplane.publishing.tables import publication_targets
 from controlplane.repository import Repository, refusing
 from controlplane.schema import backends, credentials, keys, ledger, orgs, publication_tenants, publications
 
@@ -21,28 +24,64 @@ class PublicationRepository(Repository):
 
     async def desired_state(self) -> GatewayState:
         """Return what the gateway should serve, everything published or about to be, in one query."""
+        own, shared = backends.alias("own"), backends.alias("target")
         query = (
-            select(publications.c.model, backends.c.id, backends.c.base_url)
-            .join(backends, backends.c.id == publications.c.backend_id)
+            select(
+                publications.c.model,
+                publications.c.traffic,
+                own.c.id.label("own_id"),
+                own.c.base_url.label("own_url"),
+                shared.c.id.label("target_id"),
+                shared.c.base_url.label("target_url"),
+                publication_targets.c.weight,
+                publication_targets.c.priority,
+            )
+            .join(own, own.c.id == publications.c.backend_id)
+            .outerjoin(publication_targets, publication_targets.c.publication_id == publications.c.id)
+            .outerjoin(shared, shared.c.id == publication_targets.c.backend_id)
             .where(publications.c.status.in_(["pending", "published"]))
-            .order_by(publications.c.model)
+            .order_by(publications.c.model, publication_targets.c.priority, publication_targets.c.backend_id)
         )
         rows = (await self.uow.execute(query)).all()
-        return GatewayState(
-            backends=tuple(sorted({GatewayBackend(str(row.id), row.base_url) for row in rows})),
-            routes=tuple(GatewayRoute(row.model, str(row.id)) for row in rows),
-        )
+        reached: set[GatewayBackend] = set()
+        routes = []
+        for model, group in groupby(rows, key=attrgetter("model")):
+            targets = list(group)
+            first = targets[0]
+            if all(row.target_id != first.own_id for row in targets):
+                # Published or moved by the version before, which knows one backend only.
+                reached.add(GatewayBackend(str(first.own_id), first.own_url))
+                routes.append(GatewayRoute(model, (GatewayTarget(str(first.own_id)),), GatewayTraffic(**first.traffic)))
+                continue
+            reached |= {GatewayBackend(str(row.target_id), row.target_url) for row in targets}
+            weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in targets)
+            routes.append(GatewayRoute(model, weighed, GatewayTraffic(**first.traffic)))
+        return GatewayState(backends=tuple(sorted(reached)), routes=tuple(routes))
 
-    async def add(self, values: Mapping[str, Any], tenant_ids: Collection[UUID]) -> None:
+    async def add(self, values: Mapping[str, Any], targets: Sequence[Chosen], tenant_ids: Collection[UUID]) -> None:
         """Insert a pending publication; raises Problem when a living one has the name."""
         with refusing("publications_model", already_published(values["model"])):
             await self.uow.execute(insert(publications).values(**values, status="pending"))
+        await self.set_targets(values["id"], targets)
         await self.set_tenants(values["id"], tenant_ids)
+
+    async def set_targets(self, publication_id: UUID, targets: Sequence[Chosen]) -> None:
+        """Make exactly these backends the ones that a publication goes to. `publications.backend_id` must be the first of them."""
+        await self.uow.execute(delete(publication_targets).where(publication_targets.c.publication_id == publication_id))
+        rows = [
+            {"publication_id": publication_id, "backend_id": target.backend.backend_id, "weight": target.weight, "priority": target.priority}
+            for target in targets
+        ]
+        await self.uow.execute(insert(publication_targets).values(rows))
 
     async def set_tenants(self, publication_id: UUID, tenant_ids: Collection[UUID]) -> None:
         """Make exactly these orgs the ones that may use a publication."""
         await self.uow.execute(delete(publication_tenants).where(publication_tenants.c.publication_id == publication_id))
         await self.uow.execute(insert(publication_tenants).values([{"publication_id": publication_id, "org_id": org_id} for org_id in tenant_ids]))
+
+    async def targets(self, publication_id: UUID) -> Sequence[Row[Any]]:
+        """Return backend, weight and priority of a publication's targets; nothing where the version before wrote it."""
+        return (await self.uow.execute(select(publication_targets).where(publication_targets.c.publication_id == publication_id))).all()
 
     async def change(self, publication_id: UUID, values: Mapping[str, Any]) -> None:
         """Change a publication and count its version up."""
@@ -91,6 +130,13 @@ class PublicationRepository(Repository):
             return (await self.uow.execute(query.where(backends.c.models.contains([upstream_model])))).all()
         return (await self.uow.execute(query.where(or_(backends.c.name == backend, backends.c.id == as_id(backend))))).all()
 
+    async def named(self, names: Collection[str]) -> dict[str, Row[Any]]:
+        """Return the living backends among the names, each of which is a name or an id; locked as in `candidates`."""
+        ids = {parsed: name for name in names if (parsed := as_id(name)) is not None}
+        query = select(backends).where(backends.c.status != "deleted", or_(backends.c.name.in_(names), backends.c.id.in_(ids)))
+        rows = (await self.uow.execute(query.with_for_update(read=True))).all()
+        return {row.name: row for row in rows if row.name in names} | {ids[row.id]: row for row in rows if row.id in ids}
+
     async def find(self, model: str) -> Row[Any] | None:
         """Return the living publication of a name with what belongs to it."""
         return (await self.uow.execute(self.detailed(publications.c.model == model))).one_or_none()
@@ -111,19 +157,38 @@ class PublicationRepository(Repository):
             .limit(1)
             .scalar_subquery()
         )
-        owner = orgs.alias("owner")
+        targets = (
+            select(
+                func.jsonb_agg(
+                    aggregate_order_by(
+                        func.jsonb_build_object(
+                            *("name", backends.c.name, "health", backends.c.health),
+                            *("weight", publication_targets.c.weight, "priority", publication_targets.c.priority),
+                        ),
+                        publication_targets.c.priority,
+                        publication_targets.c.weight.desc(),
+                        backends.c.name,
+                    )
+                )
+            )
+            .join(publication_targets, publication_targets.c.backend_id == backends.c.id)
+            .where(publication_targets.c.publication_id == publications.c.id)
+            .scalar_subquery()
+        )
+        owner, first = orgs.alias("owner"), backends.alias("first")
         return (
             self.visible(
                 publications,
                 publications,
                 owner.c.slug.label("tenant_slug"),
-                backends.c.name.label("backend_name"),
-                backends.c.health.label("backend_health"),
+                first.c.name.label("backend_name"),
+                first.c.health.label("backend_health"),
+                targets.label("targets"),
                 tenants.label("tenant_slugs"),
                 hint.label("key_hint"),
             )
             .join(owner, owner.c.id == publications.c.org_id)
-            .join(backends, backends.c.id == publications.c.backend_id)
+            .join(first, first.c.id == publications.c.backend_id)
             .where(LIVING, *conditions)
         )
 

@@ -27,6 +27,15 @@ class Candidate:
     models: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A backend that a publication goes to, and how much of it."""
+
+    backend: Candidate
+    weight: int = 100
+    priority: int = 0
+
+
 def check_name(name: str) -> None:
     """Raise Problem for a name that cannot be published.
 
@@ -115,11 +124,8 @@ def choose_backend(candidates: Sequence[Candidate], backend: str | None, upstrea
     if backend is not None:
         if not candidates:
             raise Problem(404, "MODEL_NOT_FOUND", f"There is no backend '{backend}'. Register it with POST /api/backend.")
-        chosen = candidates[0]
-        # An engine that never answered has no list of models yet: not ready, rather than not there.
-        if upstream_model not in chosen.models and (chosen.health is Health.HEALTHY or chosen.models):
-            raise Problem(404, "MODEL_NOT_FOUND", f"The backend '{chosen.name}' does not serve the model '{upstream_model}'.")
-        return _ready(chosen, upstream_model)
+        _serves(candidates[0], upstream_model)
+        return _ready(candidates[0], upstream_model)
     if not candidates:
         raise Problem(404, "MODEL_NOT_FOUND", f"No registered backend serves the model '{upstream_model}'. Register one with POST /api/backend.")
     ready = [candidate for candidate in candidates if candidate.health is Health.HEALTHY]
@@ -127,6 +133,37 @@ def choose_backend(candidates: Sequence[Candidate], backend: str | None, upstrea
         names = ", ".join(sorted(candidate.name for candidate in ready))
         raise Problem(409, "AMBIGUOUS_BACKEND", f"Several backends serve the model '{upstream_model}': {names}. Choose one with config.backend.")
     return _ready(ready[0] if ready else candidates[0], upstream_model)
+
+
+def choose_targets(wanted: Sequence[tuple[Candidate | None, str, int, int]], upstream_model: str) -> list[Chosen]:
+    """Return the targets among backends that were looked up by (name, weight, priority), in the order in which they are used.
+
+    One healthy backend is enough: the others are there for when it is not, and may be down now.
+
+    Raises:
+        Problem: MODEL_NOT_FOUND for a backend that is not there or does not serve the model, MODEL_NOT_READY when none is
+            healthy, INVALID_BACKENDS when one is named twice or they are of several kinds.
+    """
+    chosen = []
+    for candidate, name, weight, priority in wanted:
+        if candidate is None:
+            raise Problem(404, "MODEL_NOT_FOUND", f"There is no backend '{name}'. Register it with POST /api/backend.")
+        _serves(candidate, upstream_model)
+        chosen.append(Chosen(candidate, weight, priority))
+    if len({one.backend.backend_id for one in chosen}) != len(chosen):
+        raise Problem(422, "INVALID_BACKENDS", "config.backends names a backend twice. Give it the sum of both weights once.")
+    if len({one.backend.kind for one in chosen}) > 1:
+        raise Problem(422, "INVALID_BACKENDS", "All backends of a publication speak one protocol. Publish those of another kind under another name.")
+    chosen.sort(key=lambda one: (one.priority, -one.weight, one.backend.name))
+    if not any(one.backend.health is Health.HEALTHY for one in chosen):
+        _ready(chosen[0].backend, upstream_model)
+    return chosen
+
+
+def _serves(candidate: Candidate, upstream_model: str) -> None:
+    # An engine that never answered has no list of models yet: not ready, rather than not there.
+    if upstream_model not in candidate.models and (candidate.health is Health.HEALTHY or candidate.models):
+        raise Problem(404, "MODEL_NOT_FOUND", f"The backend '{candidate.name}' does not serve the model '{upstream_model}'.")
 
 
 def _ready(candidate: Candidate, upstream_model: str) -> Candidate:

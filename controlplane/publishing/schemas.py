@@ -1,10 +1,10 @@
 """JSON of publishing: the body of seed 002, plus `backend` and `upstreamModel`."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from controlplane.api_model import ApiModel, ShortText
 from controlplane.limits.rules import MAX_TOKENS
@@ -13,6 +13,7 @@ from controlplane.pagination import PageQuery
 from ias.context import AdmissionMode
 
 _MAX_TENANTS = 1_000
+_MAX_TARGETS = 16
 
 
 def _no_dot_segments(path: str) -> str:
@@ -49,20 +50,59 @@ class Authentication(ApiModel):
     allowed_tenants: Tenants | None = Field(default=None, description="slugs or ids of orgs; by default the tenant alone")
 
 
-class PublishConfig(ApiModel):
+class Target(ApiModel):
+    """One of several backends of a publication."""
+
+    name: ShortText = Field(description="name or id of a registered backend")
+    weight: int = Field(default=100, ge=1, le=1000, strict=True, description="its share among the healthy backends of its priority")
+    priority: int = Field(default=0, ge=0, le=15, strict=True, description="higher numbers get requests only as far as lower ones are down")
+
+
+Targets = Annotated[list[Target], Field(min_length=1, max_length=_MAX_TARGETS)]
+_Seconds = Annotated[int, Field(ge=1, le=86_400, strict=True)]
+_Count = Annotated[int, Field(ge=1, le=65_536, strict=True)]
+
+
+class Traffic(ApiModel):
+    """What connections to the backends of a publication may take, all of them together; null: no limit but the gateway's own."""
+
+    connect_timeout_ms: Annotated[int, Field(ge=10, le=60_000, strict=True)] = 2_000
+    silence_timeout_seconds: _Seconds | None = Field(
+        default=None, description="a backend that sends nothing for so long, before its answer or in it, is given up: 504, or the answer is cut"
+    )
+    answer_timeout_seconds: _Seconds | None = Field(default=None, description="from the end of the request to the end of the answer")
+    max_connections: _Count | None = Field(default=None, description="connections; requests beyond them wait")
+    max_pending_requests: _Count | None = Field(default=None, description="requests that may wait for a connection; more get 503")
+    max_requests: _Count | None = Field(default=None, description="requests that may run at once; more get 503")
+
+
+class BackendsOfModel(ApiModel):
+    """Where a model is: at one backend, or at several."""
+
+    backend: ShortText | None = Field(default=None, description="name or id of a registered backend; by default the one that serves the model")
+    backends: Targets | None = Field(default=None, description="several backends that all serve the model, in place of `backend`")
+
+    @model_validator(mode="after")
+    def _one_way_to_name_them(self) -> Self:
+        if self.backend is not None and self.backends is not None:
+            raise ValueError("give `backend` or `backends`, not both")
+        return self
+
+
+class PublishConfig(BackendsOfModel):
     """What to publish, for whom and how much."""
 
     tenant_id: ShortText = Field(description="slug or id of the org that owns the publication and its key")
     model_type: Literal["openai", "traditional"] | None = Field(default=None, description="by default what the backend is")
     public_hostname: HostName | None = None
     external_path: PathPrefix | None = None
-    backend: ShortText | None = Field(default=None, description="name or id of a registered backend; by default the one that serves the model")
     upstream_model: UpstreamModel | None = Field(default=None, description="the backend's own name of the model; by default the published one")
     context_tokens: Size | None = Field(default=None, description="prompt and output together that the engine takes at most; null: unknown")
     output_cap: Size | None = Field(
         default=None, description="output tokens of a request that says none, as far as its hold needs them; null: the default"
     )
     continuous_usage: bool = Field(default=False, description="the engine understands stream_options.continuous_usage_stats, as vLLM does")
+    traffic: Traffic = Traffic()
     rate_limiting: RateLimiting = RateLimiting()
     authentication: Authentication = Authentication()
 
@@ -73,18 +113,18 @@ class Publish(ApiModel):
     config: PublishConfig
 
 
-class ConfigChange(ApiModel):
+class ConfigChange(BackendsOfModel):
     """Part of a configuration: what is left out stays as it is, a limit that is null is lifted."""
 
     tenant_id: ShortText | None = Field(default=None, description="if given, it must be the owner: publications do not change hands")
     model_type: Literal["openai", "traditional"] | None = None
     public_hostname: HostName | None = None
     external_path: PathPrefix | None = None
-    backend: ShortText | None = None
     upstream_model: UpstreamModel | None = None
     context_tokens: Size | None = None
     output_cap: Size | None = None
     continuous_usage: bool = False
+    traffic: Traffic | None = None
     rate_limiting: RateLimiting | None = None
     authentication: Authentication | None = None
 
@@ -100,6 +140,15 @@ class AuthenticationView(ApiModel):
 
     require_api_key: bool
     allowed_tenants: list[str]
+
+
+class TargetView(ApiModel):
+    """One backend of a publication and what its last probe said."""
+
+    name: str
+    weight: int
+    priority: int
+    health: str
 
 
 class UsageView(ApiModel):
@@ -122,12 +171,14 @@ class PublicationView(ApiModel):
     public_hostname: str | None
     external_path: str
     endpoint: str = Field(description="base URL for OpenAI clients")
-    backend: str
+    backend: str = Field(description="the first of `backends`")
     backend_health: str
+    backends: list[TargetView] = Field(description="in the order in which they are used")
     upstream_model: str
     context_tokens: int | None
     output_cap: int | None
     continuous_usage: bool
+    traffic: Traffic
     rate_limiting: RateLimiting
     authentication: AuthenticationView
     api_key_hint: str | None

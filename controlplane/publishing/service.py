@@ -10,8 +10,6 @@ from sqlalchemy import Row, Select
 
 from controlplane.accounts.service import service_identity
 from controlplane.authorization import Access
-from controlplane.backends.rules import Health
-from controlplane.backends.service import check_address
 from controlplane.egress.ports import Egress
 from controlplane.errors import Problem
 from controlplane.etag import check_version
@@ -24,8 +22,9 @@ from controlplane.keys.service import NewKey, create_key, revoke_keys, rotate_ke
 from controlplane.publishing import rules
 from controlplane.publishing.reconciler import Reconciler
 from controlplane.publishing.repository import PublicationRepository
-from controlplane.publishing.schemas import ConfigChange, NewPublicationView, PublicationView, PublishConfig, RateLimiting
-from controlplane.publishing.views import view_of
+from controlplane.publishing.schemas import ConfigChange, NewPublicationView, PublicationView, PublishConfig, RateLimiting, Traffic
+from controlplane.publishing.targets import find_targets, those_of_now
+from controlplane.publishing.views import stored_traffic, traffic_of, view_of
 from controlplane.schema import publications
 from ias.context import AdmissionMode
 from ias.gateway_views import ChangeKind
@@ -84,23 +83,24 @@ async def _prepare(publisher: Publisher, access: Access, name: str, config: Publ
     org_id, tenant_ids = await _tenants(repository, config.tenant_id, config.authentication.allowed_tenants)
     upstream_model = config.upstream_model or name
     rules.check_metering(publisher.metering, name, upstream_model, held["admission_mode"])
-    backend = await _choose(publisher, repository, config.backend, upstream_model)
+    targets = await find_targets(publisher.egress, repository, config, upstream_model)
     publication_id = new_id()
     values = {
         "id": publication_id,
         "model": name,
         "org_id": org_id,
-        "model_type": backend.kind,
+        "model_type": targets[0].backend.kind,
         "public_hostname": config.public_hostname,
         "external_path": config.external_path or rules.default_path(name),
         "upstream_model": upstream_model,
-        "backend_id": backend.backend_id,
+        "backend_id": targets[0].backend.backend_id,
+        "traffic": stored_traffic(config.traffic),
         **held,
     }
-    await repository.add(values, tenant_ids)
+    await repository.add(values, targets, tenant_ids)
     wish = NewKey(f"publication {name}"[:100], allowed_models=[name], publication_id=publication_id, created_by=access.user_id)
     key_id, api_key = await create_key(access.uow, org_id, await service_identity(access.uow, org_id), wish, publisher.key_rules)
-    access.uow.audit(org_id=org_id, publication_id=str(publication_id), key_id=str(key_id), backend=backend.name)
+    access.uow.audit(org_id=org_id, publication_id=str(publication_id), key_id=str(key_id), backends=[target.backend.name for target in targets])
     return publication_id, api_key.text
 
 
@@ -147,8 +147,8 @@ async def change(publisher: Publisher, access: Access, name: str, wanted: Config
         await repository.change(current.id, values)
         access.uow.changed(ChangeKind.PUBLICATION, current.id)
         access.uow.audit(org_id=current.org_id, publication_id=str(current.id))
-        if values.get("backend_id", current.backend_id) != current.backend_id:
-            # Applied from inside the transaction: extauth learns of the move when the gateway has made it, and a refusal rolls back.
+        if values.keys() & {"backend_id", "traffic"}:
+            # Applied from inside the transaction: extauth learns of another engine when the gateway has made it, and a refusal rolls back.
             try:
                 await publisher.reconciler.apply(access.uow)
             except Exception as error:
@@ -177,11 +177,14 @@ async def _changed_values(publisher: Publisher, repository: PublicationRepositor
     if wanted.rate_limiting is not None:
         values |= wanted.rate_limiting.model_dump(exclude_unset=True)
     rules.check_limits({**{name: getattr(current, name) for name in (*RateLimiting.model_fields, *_SIZES)}, **values})
-    if given & {"backend", "upstream_model"}:
-        named = wanted.backend if "backend" in given else str(current.backend_id)
+    if wanted.traffic is not None:
+        values["traffic"] = stored_traffic(Traffic(**{**traffic_of(current.traffic).model_dump(), **wanted.traffic.model_dump(exclude_unset=True)}))
+    if given & {"backend", "backends", "upstream_model"}:
         upstream_model = wanted.upstream_model or (current.model if "upstream_model" in given else current.upstream_model)
-        backend = await _choose(publisher, repository, named, upstream_model)
-        values |= {"backend_id": backend.backend_id, "upstream_model": upstream_model}
+        named = wanted if given & {"backend", "backends"} else await those_of_now(repository, current)
+        targets = await find_targets(publisher.egress, repository, named, upstream_model)
+        await repository.set_targets(current.id, targets)
+        values |= {"backend_id": targets[0].backend.backend_id, "upstream_model": upstream_model}
     return values
 
 
@@ -222,19 +225,6 @@ async def _tenants(repository: PublicationRepository, owner: str, allowed: Seque
     if found[owner] not in tenant_ids:
         raise Problem(422, "INVALID_TENANT", "authentication.allowedTenants must hold the tenant itself: the publication's key belongs to it.")
     return found[owner], tenant_ids
-
-
-async def _choose(publisher: Publisher, repository: PublicationRepository, named: str | None, upstream_model: str) -> rules.Candidate:
-    """Return the engine to send requests to, whose address Envoy may call."""
-    rows = {row.id: row for row in await repository.candidates(named, upstream_model)}
-    candidates = [_candidate(row) for row in rows.values()]
-    chosen = rules.choose_backend(candidates, named, upstream_model)
-    await check_address(publisher.egress, rows[chosen.backend_id].base_url)
-    return chosen
-
-
-def _candidate(row: Row[Any]) -> rules.Candidate:
-    return rules.Candidate(row.id, row.name, row.kind, Health(row.health), row.health_reason or "", tuple(row.models))
 
 
 def _gateway_problem(error: Exception) -> Exception:

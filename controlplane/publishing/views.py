@@ -1,10 +1,13 @@
 """Turns rows into what the API shows of a publication."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row
 
-from controlplane.publishing.schemas import AuthenticationView, PublicationView, RateLimiting, UsageView
+from controlplane.publishing.schemas import AuthenticationView, PublicationView, RateLimiting, TargetView, Traffic, UsageView
+
+_WORDS = {"silence_timeout_s": "silence_timeout_seconds", "answer_timeout_s": "answer_timeout_seconds"}
 
 
 def view_of(row: Row[Any], usage: Row[Any] | None, gateway_url: str) -> PublicationView:
@@ -20,10 +23,12 @@ def view_of(row: Row[Any], usage: Row[Any] | None, gateway_url: str) -> Publicat
         endpoint=f"https://{row.public_hostname}/v1" if row.public_hostname else f"{gateway_url}/v1",
         backend=row.backend_name,
         backend_health=row.backend_health,
+        backends=_targets(row),
         upstream_model=row.upstream_model,
         context_tokens=row.context_tokens,
         output_cap=row.output_cap,
         continuous_usage=row.continuous_usage,
+        traffic=traffic_of(row.traffic),
         rate_limiting=RateLimiting(**{name: getattr(row, name) for name in RateLimiting.model_fields}),
         authentication=AuthenticationView(require_api_key=row.require_api_key, allowed_tenants=row.tenant_slugs),
         api_key_hint=row.key_hint,
@@ -32,3 +37,21 @@ def view_of(row: Row[Any], usage: Row[Any] | None, gateway_url: str) -> Publicat
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
+
+
+def traffic_of(stored: Mapping[str, Any]) -> Traffic:
+    """Make the API's words of the column, which has the gateway port's and holds only what is set."""
+    return Traffic(**{_WORDS.get(name, name): value for name, value in stored.items()})
+
+
+def stored_traffic(traffic: Traffic) -> dict[str, Any]:
+    """Make the column of the API's words."""
+    words = {theirs: ours for ours, theirs in _WORDS.items()}
+    return {words.get(name, name): value for name, value in traffic.model_dump(exclude_defaults=True).items()}
+
+
+def _targets(row: Row[Any]) -> list[TargetView]:
+    targets = [TargetView(**target) for target in row.targets or ()]
+    if any(target.name == row.backend_name for target in targets):
+        return targets
+    return [TargetView(name=row.backend_name, weight=100, priority=0, health=row.backend_health)]

@@ -185,7 +185,7 @@ async def site(transport: str, short_path: Path, logged: Logged) -> AsyncIterato
         limits = httpx2.Limits(max_connections=None)
         site.client = await stack.enter_async_context(httpx2.AsyncClient(base_url=site.envoy.url, timeout=60, trust_env=False, limits=limits))
         gateway = FileXdsGateway(short_path / "xds", site.envoy.admin_url, envoy_log=site.envoy.log)
-        await gateway.apply(GatewayState((GatewayBackend("engine", engine.url),), (GatewayRoute(MODEL, "engine"),)))
+        await gateway.apply(GatewayState((GatewayBackend("engine", engine.url),), (GatewayRoute.to_one(MODEL, "engine"),)))
         yield site
         for server in site.servers.values():
             await server.drain(0)

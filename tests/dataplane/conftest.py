@@ -37,7 +37,7 @@ class Dataplane:
 
     def state(self, *models: str) -> GatewayState:
         """All models on the one engine."""
-        return GatewayState((GatewayBackend("engine", self.engine.url),), tuple(GatewayRoute(model, "engine") for model in models))
+        return GatewayState((GatewayBackend("engine", self.engine.url),), tuple(GatewayRoute.to_one(model, "engine") for model in models))
 
     async def chat(self, model: str = MODEL, *, key: str | None = GOOD_KEY, padding: int = 0, **more: Any) -> httpx2.Response:
         """Send a chat completion; `padding` makes its body larger."""

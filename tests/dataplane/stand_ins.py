@@ -203,7 +203,7 @@ class Engine:
         self.url = ""
 
     @asynccontextmanager
-    async def serve(self) -> AsyncIterator["Engine"]:
+    async def serve(self, port: int = 0) -> AsyncIterator["Engine"]:
         connections: set[asyncio.Task[None]] = set()
 
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -218,7 +218,7 @@ class Engine:
                 connections.discard(task)
                 writer.close()
 
-        server = await asyncio.start_server(connected, "127.0.0.1", 0)
+        server = await asyncio.start_server(connected, "127.0.0.1", port)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
             yield self

@@ -239,7 +239,7 @@ async def test_errors_of_an_engine_pass_as_they_are(dataplane: Dataplane, status
 
 
 async def test_an_engine_that_is_down_is_503(dataplane: Dataplane) -> None:
-    await dataplane.gateway.apply(GatewayState((GatewayBackend("engine", "http://127.0.0.1:1"),), (GatewayRoute("dead", "engine"),)))
+    await dataplane.gateway.apply(GatewayState((GatewayBackend("engine", "http://127.0.0.1:1"),), (GatewayRoute.to_one("dead", "engine"),)))
     is_error(await dataplane.chat("dead"), errors.service_unavailable("The model"))
 
 

@@ -19,8 +19,8 @@ async def test_models_of_any_name_are_matched_exactly(dataplane: Dataplane, mode
     async with other.serve():
         backends = (GatewayBackend("engine", dataplane.engine.url), GatewayBackend("other", other.url))
         routes = (
-            GatewayRoute(model, "other"),
-            *(GatewayRoute(near, "engine") for near in (model + "x", model[:-1], model.swapcase()) if near != model),
+            GatewayRoute.to_one(model, "other"),
+            *(GatewayRoute.to_one(near, "engine") for near in (model + "x", model[:-1], model.swapcase()) if near != model),
         )
         await dataplane.gateway.apply(GatewayState(backends, routes))
         assert (await dataplane.chat(model)).status_code == 200

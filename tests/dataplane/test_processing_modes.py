@@ -67,7 +67,7 @@ def plane(start_dataplane: StartDataplane, tmp_path: Path) -> Any:
             server = await stack.enter_async_context(await serve(engine.answer, "127.0.0.1:0"))
             dataplane = await stack.enter_async_context(start_dataplane(processor=processor, **params))
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            await dataplane.gateway.apply(GatewayState((GatewayBackend("simulator", url),), (GatewayRoute(MODEL, "simulator"),)))
+            await dataplane.gateway.apply(GatewayState((GatewayBackend("simulator", url),), (GatewayRoute.to_one(MODEL, "simulator"),)))
             yield Plane(dataplane, processor, journal)
 
     return start

@@ -41,7 +41,7 @@ async def test_a_model_moves_between_engines_without_a_lost_request(dataplane: D
     async with other.serve():
         asking = [asyncio.create_task(ask()) for _ in range(4)]
         for url in (other.url, dataplane.engine.url) * 3:
-            await dataplane.gateway.apply(GatewayState((GatewayBackend("engine", url),), (GatewayRoute(MODEL, "engine"),)))
+            await dataplane.gateway.apply(GatewayState((GatewayBackend("engine", url),), (GatewayRoute.to_one(MODEL, "engine"),)))
         stop.set()
         await asyncio.gather(*asking)
     assert set(statuses) == {200}
@@ -83,7 +83,7 @@ async def test_an_engine_that_is_removed_is_gone_from_envoy(dataplane: Dataplane
 
 async def test_what_envoy_refuses_is_told_with_its_reason_and_the_old_state_stays(dataplane: Dataplane) -> None:
     before = files(dataplane.home / "xds")
-    broken = GatewayState((GatewayBackend("tls", "https://127.0.0.1:1"), *dataplane.state().backends), (GatewayRoute(MODEL, "tls"),))
+    broken = GatewayState((GatewayBackend("tls", "https://127.0.0.1:1"), *dataplane.state().backends), (GatewayRoute.to_one(MODEL, "tls"),))
     gateway = FileXdsGateway(dataplane.home / "xds", dataplane.envoy.admin_url, trusted_ca="/nowhere/ca.pem", envoy_log=dataplane.envoy.log)
     with pytest.raises(GatewayRejected, match=r"/nowhere/ca\.pem"):
         await gateway.apply(broken)
@@ -111,14 +111,14 @@ async def test_an_envoy_that_is_gone_is_unreachable_and_nothing_is_written(datap
 async def test_a_state_that_names_an_unknown_backend_is_refused_before_anything_is_written(dataplane: Dataplane) -> None:
     before = files(dataplane.home / "xds")
     with pytest.raises(GatewayRejected, match="not there"):
-        await dataplane.gateway.apply(GatewayState((), (GatewayRoute(MODEL, "missing"),)))
+        await dataplane.gateway.apply(GatewayState((), (GatewayRoute.to_one(MODEL, "missing"),)))
     assert files(dataplane.home / "xds") == before
 
 
 async def test_a_restarted_control_plane_goes_on_from_the_files(dataplane: Dataplane) -> None:
     restarted = FileXdsGateway(dataplane.home / "xds", dataplane.envoy.admin_url)
     assert (await dataplane.chat()).status_code == 200
-    await restarted.apply(GatewayState((GatewayBackend("other", _GONE),), (GatewayRoute("other", "other"),)))
+    await restarted.apply(GatewayState((GatewayBackend("other", _GONE),), (GatewayRoute.to_one("other", "other"),)))
     assert (await dataplane.chat()).status_code == 404
 
 

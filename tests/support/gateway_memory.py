@@ -19,7 +19,7 @@ class MemoryGateway:
             if self.fails_with is not None:
                 raise self.fails_with
             known = {backend.backend_id for backend in state.backends}
-            if missing := [route.model for route in state.routes if route.backend_id not in known]:
+            if missing := [route.model for route in state.routes if any(target.backend_id not in known for target in route.targets)]:
                 raise GatewayRejected(f"routes without a backend: {missing}")
             if len({route.model for route in state.routes}) != len(state.routes):
                 raise GatewayRejected("two routes for one model")

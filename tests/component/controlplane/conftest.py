@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -7,9 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane import database
 from controlplane.app import application
+from controlplane.publishing.reconciler import Reconciler
 from controlplane.settings import ApiSettings
-from tests.component.controlplane.world import World, cheap_passwords
+from tests.component.controlplane.world import Person, World, cheap_passwords
 from tests.support.documented import refuse_undocumented
+from tests.support.engine import Engine, engine_running
+from tests.support.gateway_memory import MemoryGateway
 from tests.support.postgres import as_role
 
 
@@ -42,3 +46,32 @@ async def world(app: FastAPI, engine: AsyncEngine) -> AsyncIterator[World]:
         world = World(http, engine, app)
         await world.populate()
         yield world
+
+
+@pytest.fixture
+async def engine_a() -> AsyncIterator[Engine]:
+    async with engine_running("chat", "shared") as engine:
+        yield engine
+
+
+@pytest.fixture
+async def engine_b() -> AsyncIterator[Engine]:
+    async with engine_running("embed", "shared") as engine:
+        yield engine
+
+
+@pytest.fixture
+def gateway(app: FastAPI) -> MemoryGateway:
+    gateway = MemoryGateway()
+    runtime = app.state.runtime
+    app.state.runtime = replace(runtime, publisher=replace(runtime.publisher, reconciler=Reconciler(runtime.engine, gateway)))
+    return gateway
+
+
+@pytest.fixture
+async def root(world: World, gateway: MemoryGateway, engine_a: Engine, engine_b: Engine) -> Person:
+    """A System Admin who has registered two engines: `a` with chat and shared, `b` with embed and shared."""
+    root = world["root"]
+    await root.ok("POST", "/backend", {"name": "a", "baseUrl": engine_a.url})
+    await root.ok("POST", "/backend", {"name": "b", "baseUrl": engine_b.url})
+    return root

@@ -1,75 +1,17 @@
 """Publishing on a real PostgreSQL, with a gateway in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
-import httpx2
 import pytest
 from fastapi import FastAPI
 
-from controlplane.publishing.reconciler import Reconciler
+from tests.component.controlplane.publications import problem, publications_seen, publish, reconciled, set_limits, usable_keys
 from tests.component.controlplane.world import Person, World
-from tests.support.engine import Engine, engine_running
+from tests.support.engine import Engine
 from tests.support.gateway_memory import REJECTED, UNREACHABLE, MemoryGateway
 from tests.support.waiting import until
-
-
-@pytest.fixture
-async def engine_a() -> AsyncIterator[Engine]:
-    async with engine_running("chat", "shared") as engine:
-        yield engine
-
-
-@pytest.fixture
-async def engine_b() -> AsyncIterator[Engine]:
-    async with engine_running("embed", "shared") as engine:
-        yield engine
-
-
-@pytest.fixture
-def gateway(app: FastAPI) -> MemoryGateway:
-    gateway = MemoryGateway()
-    runtime = app.state.runtime
-    app.state.runtime = replace(runtime, publisher=replace(runtime.publisher, reconciler=Reconciler(runtime.engine, gateway)))
-    return gateway
-
-
-@pytest.fixture
-async def root(world: World, gateway: MemoryGateway, engine_a: Engine, engine_b: Engine) -> Person:
-    """A System Admin who has registered two engines: `a` with chat and shared, `b` with embed and shared."""
-    root = world["root"]
-    await root.ok("POST", "/backend", {"name": "a", "baseUrl": engine_a.url})
-    await root.ok("POST", "/backend", {"name": "b", "baseUrl": engine_b.url})
-    return root
-
-
-async def publish(person: Person, name: str = "chat", **config: Any) -> httpx2.Response:
-    return await person.call("POST", f"/models/{name}/publish", {"config": {"tenantId": "alpha", **config}})
-
-
-async def reconciled(world: World) -> None:
-    """One round of the background loop."""
-    await world.runtime.publisher.reconciler._reconcile()
-
-
-def set_limits(publication: Any) -> dict[str, int]:
-    """The limits that are set, without how tokens are held."""
-    return {name: value for name, value in publication["rateLimiting"].items() if isinstance(value, int)}
-
-
-def problem(response: httpx2.Response) -> tuple[int, str]:
-    return response.status_code, response.json()["code"]
-
-
-async def publications_seen(world: World) -> list[Any]:
-    """What extauth reads."""
-    return await world.rows("SELECT * FROM gateway_publications_v1 ORDER BY model")
-
-
-async def usable_keys(world: World) -> list[Any]:
-    return await world.rows("SELECT * FROM gateway_credentials_v1")
 
 
 async def test_publishing_with_the_guides_body(world: World, root: Person, gateway: MemoryGateway) -> None:
@@ -282,7 +224,7 @@ async def test_a_model_moves_to_another_backend_once_the_gateway_sends_it_there(
     changed = await root.ok("PUT", "/models/shared/publish", {"config": {"backend": "b"}})
     (after,) = gateway.served.routes
     assert (changed["backend"], changed["upstreamModel"]) == ("b", "shared")
-    assert before.backend_id != after.backend_id
+    assert before.targets != after.targets
 
 
 async def test_a_move_that_the_gateway_refuses_changes_nothing(world: World, root: Person, gateway: MemoryGateway) -> None:

@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 
-from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayState
-from controlplane.gateway.render import Resources, cluster_name, render, resources
+from controlplane.gateway.clusters import cluster_name
+from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayState, GatewayTarget, GatewayTraffic
+from controlplane.gateway.render import Resources, render, resources
 from tests.support.golden import assert_golden
 
 CA = "/etc/ssl/certs/ca-certificates.crt"
 LOCAL = GatewayBackend("local", "http://127.0.0.1:8000")
 NAMED = GatewayBackend("named", "https://engine.example.org")
-STATE = GatewayState((LOCAL, NAMED), (GatewayRoute("org/a:1.0", "local"), GatewayRoute("b", "named"), GatewayRoute("ü", "local")))
+STATE = GatewayState(
+    (LOCAL, NAMED), (GatewayRoute.to_one("org/a:1.0", "local"), GatewayRoute.to_one("b", "named"), GatewayRoute.to_one("ü", "local"))
+)
 
 
 def pretty(content: Resources) -> str:
@@ -37,13 +40,13 @@ def test_order_does_not_matter() -> None:
 
 def test_the_version_changes_with_the_content_only() -> None:
     clusters, routes = render(STATE, CA)
-    more = render(GatewayState(STATE.backends, (*STATE.routes, GatewayRoute("c", "local"))), CA)
+    more = render(GatewayState(STATE.backends, (*STATE.routes, GatewayRoute.to_one("c", "local"))), CA)
     assert (more[0].version == clusters.version, more[1].version == routes.version) == (True, False)
     assert resources([{"name": "x"}, {"name": "a"}]).version == resources([{"name": "a"}, {"name": "x"}]).version
 
 
 def test_every_model_is_one_entry_of_one_map() -> None:
-    [configuration] = render(GatewayState((LOCAL,), tuple(GatewayRoute(f"m{n}", "local") for n in range(100))), CA)[1].resources
+    [configuration] = render(GatewayState((LOCAL,), tuple(GatewayRoute.to_one(f"m{n}", "local") for n in range(100))), CA)[1].resources
     [host] = configuration["virtual_hosts"]
     assert len(host["matcher"]["matcher_tree"]["exact_match_map"]["map"]) == 100
     assert "routes" not in host
@@ -52,6 +55,29 @@ def test_every_model_is_one_entry_of_one_map() -> None:
 def test_an_engine_that_moves_gets_a_new_cluster() -> None:
     assert cluster_name(LOCAL) == cluster_name(GatewayBackend("local", LOCAL.base_url))
     assert cluster_name(LOCAL) != cluster_name(GatewayBackend("local", "http://127.0.0.1:8001"))
+
+
+def pool(*targets: GatewayTarget, **traffic: int) -> Any:
+    route = GatewayRoute("m", targets, GatewayTraffic(**traffic))
+    clusters = render(GatewayState(STATE.backends, (route,)), CA)[0].resources
+    return next(item for item in clusters if item["name"].startswith("pool-"))
+
+
+def test_a_model_with_limits_of_its_own_shares_no_cluster() -> None:
+    own = pool(GatewayTarget("local"), max_requests=3, connect_timeout_ms=250)
+    assert own["circuit_breakers"]["thresholds"][0]["max_requests"] == 3
+    assert own["connect_timeout"] == "0.25s"
+    assert "health_checks" not in own, "where there is no other engine, an answer from a sick one is better than none"
+
+
+def test_priorities_are_put_in_a_row_as_envoy_wants_them() -> None:
+    localities = pool(GatewayTarget("named", priority=9), GatewayTarget("local", priority=2))["load_assignment"]["endpoints"]
+    assert [(one["locality"]["region"], one["priority"]) for one in localities] == [("local", 0), ("named", 1)]
+
+
+def test_a_pool_that_changes_is_a_new_cluster() -> None:
+    names = {pool(GatewayTarget("local", weight), GatewayTarget("named"))["name"] for weight in (1, 2)}
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize(
@@ -86,8 +112,8 @@ def test_https_checks_the_name_of_the_engine_against_the_given_ca() -> None:
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        (GatewayState((), (GatewayRoute("m", "missing"),)), "'missing', which is not there"),
-        (GatewayState((LOCAL,), (GatewayRoute("m", "local"), GatewayRoute("m", "local"))), "'m' has two routes"),
+        (GatewayState((), (GatewayRoute.to_one("m", "missing"),)), "'missing', which is not there"),
+        (GatewayState((LOCAL,), (GatewayRoute.to_one("m", "local"), GatewayRoute.to_one("m", "local"))), "'m' has two routes"),
         (GatewayState((LOCAL, GatewayBackend("local", "http://other"))), "same id"),
         (GatewayState((GatewayBackend("b", "ftp://engine"),)), "http\\(s\\)://host:port"),
         (GatewayState((GatewayBackend("b", "engine:8000"),)), "http\\(s\\)://host:port"),
