@@ -37,6 +37,14 @@ class Wishes(Struct, frozen=True):
     buffered_json_bytes: int = 512 << 10
 
 
+def is_short_whole(context: RequestContext) -> bool:
+    """Whether the answer will come whole and, as a rule, small: then it passes through us, which spares a question of Envoy to us and its wait.
+
+    Embeddings are large: their way is decided by the headers of the answer.
+    """
+    return not (context.stream or context.top_up_tokens) and context.endpoint is not Endpoint.EMBEDDINGS
+
+
 def open_body(context: RequestContext, headers: dict[str, str], wishes: Wishes) -> tuple[Body, Way]:
     """Make the body of an answer with these headers."""
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -24,7 +24,7 @@ from typing import ClassVar, Final
 from msgspec import Struct
 
 from extproc import replies
-from extproc.answers import Way, Wishes, open_body
+from extproc.answers import Way, Wishes, is_short_whole, open_body
 from extproc.bodies import Body, SseBody
 from extproc.dialects.reading import Reading
 from extproc.estimating import count
@@ -52,6 +52,8 @@ class State(Enum):
     """The body of an answer that passes through us."""
     BYPASS = auto()
     OVER = auto()
+    OVER_PASSING = auto()
+    """Over for us, but the rest of the answer still passes through us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,12 @@ class Step(Struct, frozen=True):
 NOTHING: Final = Step()
 _CONTINUE: Final = {kind: Step((reply,)) for kind, reply in replies.CONTINUE.items()}
 _UNAVAILABLE: Final = Step((replies.refusal(errors.service_unavailable("The gateway's metering")),), last=True)
+_FOLLOW: Final = {  # by whether the request changes, and whether the answer passes through us
+    (False, False): replies.FOLLOW,
+    (True, False): replies.FOLLOW_AND_CHANGE,
+    (False, True): replies.FOLLOW_THROUGH_US,
+    (True, True): replies.CHANGE_THROUGH_US,
+}
 _WAYS: Final = {
     Way.READ: Step((replies.READ_STREAMED,)),
     Way.READ_WHOLE: Step((replies.READ_BUFFERED,)),
@@ -96,8 +104,8 @@ class Machine:
     """One request. Times are wall clock milliseconds."""
 
     __slots__ = (
-        *("_body", "_changes", "_first_output_ms", "_learned", "_observes", "_opened_ms", "_passage", "_rules", "_running_asked", "_status"),
-        *("context", "request_id", "state"),
+        *("_body", "_changes", "_first_output_ms", "_learned", "_observes", "_opened_ms", "_passage", "_passes", "_rules", "_running_asked"),
+        *("_status", "context", "request_id", "state"),
     )
 
     def __init__(self, rules: Rules, learned: Learned) -> None:
@@ -105,6 +113,8 @@ class Machine:
         self._changes = Changes()
         self._running_asked = False
         self._observes = False
+        self._passes = False
+        """The answer passes through us as it is: its headers and body come together, and are sent back together."""
         self._body: Body | None = None
         self._passage: Passage | None = None
         self._status = 0
@@ -119,7 +129,7 @@ class Machine:
     @property
     def is_over(self) -> bool:
         """Nothing more is recorded of this request."""
-        return self.state is State.OVER
+        return self.state in (State.OVER, State.OVER_PASSING)
 
     def receive(self, message: ProcessingRequest, now_ms: int) -> Step:
         """Take one message of Envoy."""
@@ -158,7 +168,7 @@ class Machine:
 
     def stop(self, now_ms: int, outcome: Outcome = Outcome.CLIENT_ABORT) -> RequestRecorded | None:
         """The stream is over without an end of the answer; return the event, unless there was one already."""
-        if self.state is State.OVER or self.context is None:
+        if self.is_over or self.context is None:
             self.state = State.OVER
             return None
         if self._body is not None:
@@ -183,8 +193,9 @@ class Machine:
         self.context, self._opened_ms = context, now_ms
         if not (message.request_headers.end_of_stream or self._observes):
             self._changes = changes_for(context)
+        self._passes = is_short_whole(context) and not self._observes
         self.state = State.REQUEST_BODY if self._changes else State.RESPONSE_HEADERS
-        return Step((replies.FOLLOW_AND_CHANGE if self._changes else replies.FOLLOW,), opened=Opened(context, now_ms))
+        return Step((_FOLLOW[bool(self._changes), self._passes],), opened=Opened(context, now_ms))
 
     def _on_request_body(self, message: ProcessingRequest, _: int) -> Step:
         self.state = State.RESPONSE_HEADERS
@@ -204,7 +215,10 @@ class Machine:
         if status >= 400 or message.response_headers.end_of_stream or self.state is State.REQUEST_BODY:
             failed = status >= 500 or status == 429
             event = self._event(Outcome.UPSTREAM_ERROR if failed else Outcome.COMPLETE, now_ms)
-            return Step(_CONTINUE["response_headers"].replies, event=event, last=True)
+            if not self._passes or message.response_headers.end_of_stream:
+                return Step(_CONTINUE["response_headers"].replies, event=event, last=True)
+            self.state = State.OVER_PASSING
+            return Step((_passing_headers(seen),), event=event)
         wishes = Wishes(
             drops_usage=self._changes.include_usage,
             cuts_running=self._changes.continuous_usage and not self._running_asked,
@@ -214,6 +228,8 @@ class Machine:
         )
         self._body, way = open_body(context, seen, wishes)
         self.state = State.RESPONSE_BODY
+        if self._passes:
+            return Step((_passing_headers(seen),))
         if way is Way.THROUGH_US and isinstance(self._body, SseBody):
             self.state = State.PASSAGE
             self._passage = Passage(self._body, context, self._learned.of(context))
@@ -225,8 +241,15 @@ class Machine:
         changed = self._body.feed(chunk.body, chunk.end_of_stream)
         if self._first_output_ms is None and self._body.seen.deltas:
             self._first_output_ms = now_ms
-        step = _CONTINUE["response_body"] if changed is None else Step((replies.changed_response(changed),))
+        if self._passes:
+            step = Step((replies.passed_on(chunk.body, end=chunk.end_of_stream),))
+        else:
+            step = _CONTINUE["response_body"] if changed is None else Step((replies.changed_response(changed),))
         return Step(step.replies, event=self._end(now_ms), last=True) if chunk.end_of_stream else step
+
+    def _on_rest_of_body(self, message: ProcessingRequest, _: int) -> Step:
+        chunk = message.response_body
+        return Step((replies.passed_on(chunk.body, end=chunk.end_of_stream),), last=chunk.end_of_stream)
 
     def _on_passing_body(self, message: ProcessingRequest, now_ms: int) -> Step:
         assert self._passage is not None
@@ -298,11 +321,17 @@ class Machine:
         (State.RESPONSE_BODY, "response_trailers"): _on_response_trailers,
         (State.PASSAGE, "response_body"): _on_passing_body,
         (State.PASSAGE, "response_trailers"): _on_response_trailers,
+        (State.OVER_PASSING, "response_body"): _on_rest_of_body,
     }
 
 
 def _headers(message: HttpHeaders) -> dict[str, str]:
     return {header.key: (header.raw_value or header.value.encode()).decode("latin-1") for header in message.headers.headers}
+
+
+def _passing_headers(seen: Mapping[str, str]) -> bytes:
+    length = seen.get("content-length", "")
+    return replies.kept_length(length) if length.isdecimal() and len(length) <= 18 else replies.CONTINUE["response_headers"]
 
 
 def _number(text: str) -> int:

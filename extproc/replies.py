@@ -4,6 +4,8 @@ An override of the mode repeats all fields: an unset header mode would mean "def
 Header values travel in `raw_value`: ext_proc ignores `value` (ext_authz is the reverse).
 """
 
+from functools import lru_cache
+
 from ias import headers
 from ias.errors import ApiError
 from protos.base_pb2 import HeaderValue, HeaderValueOption, HttpStatus
@@ -53,12 +55,12 @@ def _mode(request_body: ProcessingMode.BodySendMode, response_body: ProcessingMo
     )
 
 
-def _request_headers(request_body: ProcessingMode.BodySendMode) -> bytes:
+def _request_headers(request_body: ProcessingMode.BodySendMode, response_body: ProcessingMode.BodySendMode = NONE) -> bytes:
     # A compressed answer can be counted, but nothing taken out of it: ask the engine for identity.
     identity = HeaderValueOption(header=HeaderValue(key="accept-encoding", raw_value=b"identity"), append_action=_OVERWRITE)
     mutation = HeaderMutation(remove_headers=[headers.CONTEXT, headers.MODEL], set_headers=[identity])
     return ProcessingResponse(
-        request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)), mode_override=_mode(request_body, NONE)
+        request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)), mode_override=_mode(request_body, response_body)
     ).SerializeToString()
 
 
@@ -67,6 +69,12 @@ FOLLOW = _request_headers(NONE)
 
 FOLLOW_AND_CHANGE = _request_headers(BUFFERED)
 """The same, and the body must come to us first."""
+
+FOLLOW_THROUGH_US = _request_headers(NONE, FULL_DUPLEX)
+"""Give us headers and body of the answer together, without a question in between: the client gets what we send back."""
+
+CHANGE_THROUGH_US = _request_headers(BUFFERED, FULL_DUPLEX)
+"""The same, and the request's body must come to us first."""
 
 
 def changed_request(body: bytes) -> bytes:
@@ -96,6 +104,15 @@ CHANGE_STREAMED = _response_headers(STREAMED, drop_length=True)
 
 PASS_THROUGH_US = _response_headers(FULL_DUPLEX, drop_length=True)
 """Give us the body: the client gets what we send, and nothing else. Only so can an answer be ended early and cleanly."""
+
+
+@lru_cache(1024)
+def kept_length(length: str) -> bytes:
+    """To the headers of an answer that passes through us as it is: its content-length, which Envoy drops, goes beside it."""
+    kept = HeaderValueOption(header=HeaderValue(key=headers.LENGTH, raw_value=length.encode()), append_action=_OVERWRITE)
+    return ProcessingResponse(
+        response_headers=HeadersResponse(response=CommonResponse(header_mutation=HeaderMutation(set_headers=[kept])))
+    ).SerializeToString()
 
 
 def changed_response(body: bytes) -> bytes:

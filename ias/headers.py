@@ -6,6 +6,9 @@ CONTEXT = "x-ias-context"
 MODEL = "x-ias-model"
 """The name of the publication: written by extauth, matched exactly by every model route. Without it there is no route."""
 
+LENGTH = "x-ias-content-length"
+"""The content-length of an answer that passes through extproc, for which Envoy drops it: written by extproc, put back at the edge."""
+
 REQUEST_ID = "x-request-id"
 """Made or kept by Envoy; on every answer, log line and event."""
 

@@ -130,6 +130,7 @@ def render_bootstrap(params: BootstrapParams, template: str | None = None) -> st
         "stream_idle_timeout": _seconds(params.stream_idle_timeout_ms),
         "max_stream_duration": _seconds(params.max_stream_duration_ms),
         "early_mutations": _early_mutations(),
+        "kept_length": _kept_length(),
         "access_log": _access_log(params.access_log_path),
         "local_reply_mappers": local_reply_mappers(params.max_body_bytes),
         "authorization_headers": [{"exact": name} for name in _AUTHORIZATION_HEADERS],
@@ -148,6 +149,11 @@ def _seconds(milliseconds: int) -> str:
 def _early_mutations() -> list[Json]:
     prefixes = [{"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}} for prefix in headers.RESERVED_PREFIXES]
     return [*prefixes, {"remove": headers.REQUEST_ID}]
+
+
+def _kept_length() -> list[Json]:
+    length = {"header": {"key": "content-length", "value": f"%RESP({headers.LENGTH})%"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    return [{"append": length}, {"remove": headers.LENGTH}]
 
 
 def _access_log(path: str) -> list[Json]:

@@ -106,7 +106,7 @@ def _route_configuration(models: dict[str, Json]) -> Json:
         "@type": _TYPE + "config.route.v3.RouteConfiguration",
         "name": ROUTE_CONFIG_NAME,
         "request_headers_to_remove": [*headers.CREDENTIALS, headers.CONTEXT, headers.MODEL, headers.TAGS, *_ENVOY_HEADERS, _CODINGS],
-        "response_headers_to_remove": ["server"],
+        "response_headers_to_remove": ["server", headers.LENGTH],
         "virtual_hosts": [host],
     }
 

@@ -109,16 +109,57 @@ async def test_a_json_answer_keeps_its_content_length(metered: Metered, padding:
     assert ((await metered.event()).input_tokens, (await metered.event()).output_tokens) == (3, 2)
 
 
+async def test_an_engine_does_not_say_what_length_an_answer_has_beside_its_content_length(metered: Metered) -> None:
+    async def answer(_: Received, send: Send) -> None:
+        named = [("content-type", "application/json"), ("transfer-encoding", "chunked"), (headers.LENGTH, "7")]
+        await send(h11.Response(status_code=200, headers=named))
+        await send(h11.Data(data=completion()))
+        await send(h11.EndOfMessage())
+
+    metered.engine.answer = answer
+    response = await metered.post()
+    assert response.content == completion()
+    assert not {headers.LENGTH, "content-length"} & response.headers.keys()
+
+
+@pytest.mark.parametrize("http2", [False, True])
+async def test_an_answer_in_parts_arrives_in_parts_and_whole(metered: Metered, http2: bool) -> None:
+    body = completion()
+    halves = asyncio.Event()
+
+    async def answer(_: Received, send: Send) -> None:
+        await send(h11.Response(status_code=200, headers=[("content-type", "application/json"), ("content-length", str(len(body)))]))
+        await send(h11.Data(data=body[:50]))
+        await halves.wait()
+        await send(h11.Data(data=body[50:]))
+        await send(h11.EndOfMessage())
+
+    metered.engine.answer = answer
+    url = str(metered.client.base_url)
+    async with (
+        httpx2.AsyncClient(base_url=url, http1=not http2, http2=http2, trust_env=False, timeout=30) as client,
+        client.stream("POST", **metered.asked()) as response,
+    ):
+        parts = response.aiter_raw()
+        seen = await anext(parts)
+        halves.set()
+        async for part in parts:
+            seen += part
+    assert (seen, response.headers["content-length"]) == (body, str(len(body)))
+    assert (await metered.event()).output_tokens == 3
+
+
 async def test_a_json_answer_of_unknown_length_is_read_as_it_passes(metered: Metered) -> None:
     metered.engine.answer = answer_body(completion(), length=False)
     assert (await metered.post()).content == completion()
     assert (await metered.event()).output_tokens == 3
 
 
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(("status", "outcome"), [(400, Outcome.COMPLETE), (500, Outcome.UPSTREAM_ERROR)])
-async def test_the_engines_own_error_passes_and_is_recorded(metered: Metered, status: int, outcome: Outcome) -> None:
+async def test_the_engines_own_error_passes_and_is_recorded(metered: Metered, status: int, outcome: Outcome, stream: bool) -> None:
     metered.engine.answer = answer_body(b'{"error": {"message": "no"}}', status=status)
-    response = await metered.post(stream=True)
+    response = await metered.post(stream=stream)
     assert (response.status_code, response.content) == (status, b'{"error": {"message": "no"}}')
     assert ((await metered.event()).outcome, (await metered.event()).http_status) == (outcome, status)
 

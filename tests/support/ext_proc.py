@@ -23,6 +23,8 @@ NOW_MS = 1_790_000_000_000
 
 FOLLOW = "request_headers -x-ias-context -x-ias-model +accept-encoding=identity; request body NONE, response body NONE"
 FOLLOW_AND_CHANGE = "request_headers -x-ias-context -x-ias-model +accept-encoding=identity; request body BUFFERED, response body NONE"
+FOLLOW_THROUGH_US = FOLLOW.replace("response body NONE", "response body FULL_DUPLEX_STREAMED")
+CHANGE_THROUGH_US = FOLLOW_AND_CHANGE.replace("response body NONE", "response body FULL_DUPLEX_STREAMED")
 READ_STREAMED = "response_headers; request body NONE, response body STREAMED"
 READ_BUFFERED = "response_headers; request body NONE, response body BUFFERED"
 CHANGE_STREAMED = "response_headers -content-length; request body NONE, response body STREAMED"

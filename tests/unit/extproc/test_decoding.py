@@ -9,6 +9,7 @@ import pytest
 import zstandard
 
 from extproc.decoding import BLOCK_BYTES, Undecodable, new_decoder
+from ias.endpoints import Endpoint
 from ias.usage_event import Outcome, UsageSource
 from tests.support.engine_bytes import DONE, completion, delta, sse, usage_chunk
 from tests.support.ext_proc import PASS, READ_STREAMED, Playbook, chunk, last, request_body, request_headers, response_headers, some_context
@@ -49,7 +50,7 @@ def test_a_coded_stream_passes_untouched_and_is_counted(coding: str, encode: Cal
 
 @pytest.mark.parametrize(("coding", "encode"), CODINGS)
 def test_a_coded_json_answer_is_read(coding: str, encode: Callable[[bytes], bytes]) -> None:
-    played = Playbook() >> request_headers(some_context(stream=False))
+    played = Playbook() >> request_headers(some_context(stream=False, endpoint=Endpoint.EMBEDDINGS))
     played = played >> response_headers(200, "application/json", content_encoding=coding) << READ_STREAMED >> last(encode(completion())) << PASS
     assert (played.event.input_tokens, played.event.output_tokens) == (11, 3)
 

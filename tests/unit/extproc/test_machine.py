@@ -14,6 +14,7 @@ from protos.ext_proc_pb2 import ProcessingRequest
 from tests.support.engine_bytes import DONE, completion, delta, sse, usage, usage_chunk
 from tests.support.ext_proc import (
     CHANGE_STREAMED,
+    CHANGE_THROUGH_US,
     FOLLOW,
     FOLLOW_AND_CHANGE,
     KEYS,
@@ -34,7 +35,8 @@ from tests.support.ext_proc import (
 )
 
 STREAM = some_context()
-WHOLE = some_context(stream=False)
+EMBEDDING = some_context(stream=False, endpoint=Endpoint.EMBEDDINGS, path="/v1/embeddings")
+"""Its answer comes whole, but may be large."""
 JSON = "application/json"
 
 
@@ -137,7 +139,7 @@ def test_a_model_of_another_name_upstream_is_written_into_the_body() -> None:
     assert (
         Playbook()
         >> request_headers(context)
-        << FOLLOW_AND_CHANGE
+        << CHANGE_THROUGH_US
         >> request_body(b'{"model": "chat", "n":1.0}')
         << f"request_body +content-length={len(changed)} becomes {changed.decode()}"
     ).events == []
@@ -162,15 +164,14 @@ def test_without_a_request_body_there_is_nothing_to_change() -> None:
     ],
 )
 def test_only_a_short_json_answer_of_known_length_is_buffered(headers: dict[str, str], answer: str) -> None:
-    played = following(WHOLE) >> response_headers(200, JSON + "; charset=utf-8", **headers) << answer >> last(completion()) << PASS
+    played = following(EMBEDDING) >> response_headers(200, JSON + "; charset=utf-8", **headers) << answer >> last(completion()) << PASS
     assert tokens(played.event) == (11, 3, UsageSource.REPORTED)
     assert played.event.time_to_first_token_ms is None
 
 
 def test_embeddings_have_input_only() -> None:
-    context = some_context(stream=False, endpoint=Endpoint.EMBEDDINGS, path="/v1/embeddings")
     body = json.dumps({"data": [], "usage": {"prompt_tokens": 8, "total_tokens": 8, "completion_tokens": None}}).encode()
-    played = following(context) >> response_headers(200, JSON) >> chunk(body[:9]) >> last(body[9:])
+    played = following(EMBEDDING) >> response_headers(200, JSON) >> chunk(body[:9]) >> last(body[9:])
     assert tokens(played.event) == (8, 0, UsageSource.REPORTED)
 
 
@@ -233,12 +234,12 @@ def test_a_client_that_leaves_right_after_done_has_everything() -> None:
 
 
 def test_a_json_answer_that_arrived_whole_is_complete_without_an_end() -> None:
-    played = (following(WHOLE) >> response_headers(200, JSON) >> chunk(completion())).stop()
+    played = (following(EMBEDDING) >> response_headers(200, JSON) >> chunk(completion())).stop()
     assert (played.event.outcome, *tokens(played.event)) == (Outcome.COMPLETE, 11, 3, UsageSource.REPORTED)
 
 
 def test_a_json_answer_cut_in_the_middle_is_an_abort() -> None:
-    played = (following(WHOLE) >> response_headers(200, JSON) >> chunk(completion()[:-1])).stop()
+    played = (following(EMBEDDING) >> response_headers(200, JSON) >> chunk(completion()[:-1])).stop()
     assert (played.event.outcome, *tokens(played.event)) == (Outcome.CLIENT_ABORT, 0, 0, UsageSource.ESTIMATED)
 
 
@@ -268,7 +269,7 @@ def test_an_interim_answer_is_not_the_answer(status: int) -> None:
 
 
 def test_a_head_request_ends_at_its_headers() -> None:
-    played = Playbook() >> request_headers(WHOLE, end=True, **{":method": "HEAD"}) << FOLLOW
+    played = Playbook() >> request_headers(EMBEDDING, end=True, **{":method": "HEAD"}) << FOLLOW
     assert (played >> response_headers(200, JSON, content_length="12", end=True) << "response_headers").event.output_tokens == 0
 
 
@@ -284,7 +285,7 @@ def test_the_cap_that_admission_counted_with_is_written_into_the_body() -> None:
     assert (
         Playbook()
         >> request_headers(context)
-        << FOLLOW_AND_CHANGE
+        << CHANGE_THROUGH_US
         >> request_body(b'{"model":"chat","max_tokens":900}')
         << f"request_body +content-length={len(changed)} becomes {changed.decode()}"
     ).events == []
