@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, func, insert, or_, select
+from sqlalchemy import Row, Select, and_, func, insert, or_
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from controlplane.errors import Problem
@@ -58,7 +58,7 @@ class AccountRepository(Repository):
 
     async def other_admins(self, org_id: UUID, user_id: UUID) -> int:
         """Count the org admins beside one, and hold the org's row until the commit, so that two admins cannot remove each other."""
-        await self.uow.execute(select(orgs.c.id).where(orgs.c.id == org_id).with_for_update())
+        await self.uow.execute(self.visible(orgs, orgs.c.id).where(orgs.c.id == org_id).with_for_update())
         others = (users.c.org_id == org_id, users.c.role == Role.ORG_ADMIN, users.c.status == "active", users.c.id != user_id)
         count: int = (await self.uow.execute(self.visible(users, func.count()).where(*others))).scalar_one()
         return count
@@ -110,11 +110,11 @@ class AccountRepository(Repository):
 
     async def lock(self, user_id: UUID) -> None:
         """Hold a user's row, so that what is counted for the user stays true until the commit."""
-        await self.uow.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
+        await self.uow.execute(self.visible(users, users.c.id).where(users.c.id == user_id).with_for_update())
 
     async def has_system_admin(self) -> bool:
         """Whether somebody can administrate the service."""
-        statement = select(func.count()).select_from(users).where(users.c.role == Role.SYSTEM_ADMIN, users.c.status != "deleted")
+        statement = self.visible(users, func.count()).where(users.c.role == Role.SYSTEM_ADMIN, users.c.status != "deleted")
         count: int = (await self.uow.execute(statement)).scalar_one()
         return count > 0
 

@@ -89,7 +89,7 @@ class ChainRepository(Repository):
 
     async def count_behind(self, seq: int) -> int:
         """How many rows follow a number."""
-        return int((await self.uow.execute(select(func.count()).select_from(audit_log).where(_log.seq > seq))).scalar_one())
+        return int((await self.uow.execute(self.visible(audit_log, func.count()).where(_log.seq > seq))).scalar_one())
 
     async def entries(self, after: int | None, last: int, most: int | None) -> list[Entry]:
         """The rows above `after`, if it is given, and not above `last`, in order, the first `most` of them."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, update
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_
 
 from controlplane.errors import Problem
 from controlplane.invites.tables import invites
@@ -53,12 +53,12 @@ class InviteRepository(Repository):
 
     async def accept(self, token_hash: bytes, now: datetime) -> bool:
         """Use the secret up; False: somebody was quicker."""
-        used = update(invites).where(self._opens(token_hash, now)).values(accepted_at=now)
+        used = self.update(invites).where(self._opens(token_hash, now)).values(accepted_at=now)
         return (await self.uow.execute(used.returning(invites.c.id))).one_or_none() is not None
 
     async def accepted_by(self, invite_id: UUID, user_id: UUID) -> None:
         """Note who came."""
-        await self.uow.execute(update(invites).where(invites.c.id == invite_id).values(accepted_by=user_id))
+        await self.uow.execute(self.update(invites).where(invites.c.id == invite_id).values(accepted_by=user_id))
 
     @staticmethod
     def _opens(token_hash: bytes, now: datetime) -> ColumnElement[bool]:

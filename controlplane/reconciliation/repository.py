@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 from sqlalchemy.dialects.postgresql import insert
 
 from controlplane.reconciliation.rules import Followed, Tokens
@@ -49,7 +49,7 @@ class ReconciliationRepository(Repository):
     async def ledger_since(self, since: datetime) -> dict[tuple[UUID, str], Tokens]:
         """Return the tokens of requests admitted since a moment, by engine and its own name of the model, as publications say today."""
         _, (groups,) = await UsageRepository(self.uow, self.reach).breakdown(Period(since, None), [Dimension.PUBLICATION], {}, MOST_PUBLICATIONS)
-        query = select(publications.c.id, publications.c.backend_id, publications.c.upstream_model)
+        query = self.visible(publications, publications.c.id, publications.c.backend_id, publications.c.upstream_model)
         served = {row.id: (row.backend_id, row.upstream_model) for row in (await self.uow.execute(query)).all()}
         totals: defaultdict[tuple[UUID, str], Tokens] = defaultdict(lambda: Tokens(0, 0))
         for row in groups:

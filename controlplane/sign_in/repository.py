@@ -42,7 +42,9 @@ class SessionRepository(Repository):
 
     async def end_all_of(self, user_id: UUID, but: UUID | None = None) -> None:
         """End all sessions of a user, those of tokens of former versions too; `but` goes on."""
-        raised = update(users).where(users.c.id == user_id).values(token_generation=users.c.token_generation + 1).returning(users.c.token_generation)
+        raised = (
+            self.update(users).where(users.c.id == user_id).values(token_generation=users.c.token_generation + 1).returning(users.c.token_generation)
+        )
         generation = (await self.uow.execute(raised)).scalar_one()
         if but is not None:
             await self.uow.execute(update(sessions).where(sessions.c.id == but).values(generation=generation))
