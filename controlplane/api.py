@@ -15,6 +15,7 @@ from controlplane.accounts.router import router as accounts
 from controlplane.audit.router import router as audit
 from controlplane.backends.router import router as backends
 from controlplane.budgets.router import router as budgets
+from controlplane.catalog.router import router as catalog
 from controlplane.documentation.router import router as documentation
 from controlplane.invites.router import router as invites
 from controlplane.keys.router import router as keys
@@ -34,7 +35,7 @@ from controlplane.usage.router import router as usage
 
 ROUTERS: tuple[APIRouter, ...] = (
     *(sign_in, accounts, invites, orgs, keys, limits, budgets, quota_requests),
-    *(audit, backends, publishing, documentation, usage, requests, security_events),
+    *(audit, backends, catalog, publishing, documentation, usage, requests, security_events),
 )
 """Every domain's router; each is mounted below `/api`."""
 

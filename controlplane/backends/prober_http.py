@@ -2,11 +2,13 @@
 
 import asyncio
 
-from controlplane.backends.rules import Verdict, denied, judge, read_models
+from controlplane.backends.rules import Verdict, denied, judge
+from controlplane.catalog.engine_list import read_list
 from controlplane.egress.ports import CallFailed, Egress, EgressDenied, Outgoing
 
 TIMEOUT_SECONDS = 3.0
-MAX_BYTES = 1 << 20
+MAX_BYTES = 8 << 20
+"""Some ten thousand models, as vLLM describes them."""
 
 
 class HttpProber:
@@ -24,7 +26,7 @@ class HttpProber:
         if models_problem:
             return judge(health_problem, None, models_problem)
         try:
-            return judge(health_problem, read_models(body), None)
+            return judge(health_problem, read_list(body), None)
         except ValueError as error:
             return judge(health_problem, None, f"GET /v1/models: {error}")
 

@@ -8,6 +8,7 @@ from controlplane.authorization import Access, require
 from controlplane.backends import service
 from controlplane.backends.repository import BackendRepository
 from controlplane.backends.schemas import BackendList, BackendView, RegisterBackend
+from controlplane.catalog.schemas import DiscoveryView, discovery_view
 from controlplane.idempotency.route import Router
 from controlplane.runtime import RuntimeNow
 from ias.roles import Permission
@@ -41,6 +42,13 @@ async def get(backend: str, access: ModelManager) -> BackendView:
 async def check(backend: str, access: ModelManager, runtime: RuntimeNow) -> BackendView:
     """Probe an engine now."""
     return BackendView.model_validate(await service.check(access, runtime.prober, backend))
+
+
+@router.post("/backend/{backend}/discover", name="backend.discover")
+async def discover(backend: str, access: ModelManager, runtime: RuntimeNow) -> DiscoveryView:
+    """Ask an engine for its models now, and bring the catalog to that."""
+    models, found = await service.discover_now(access, runtime.prober, backend)
+    return discovery_view(models, found)
 
 
 @router.delete("/backend/{backend}", name="backend.delete", status_code=204)

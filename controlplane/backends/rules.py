@@ -8,10 +8,8 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import msgspec
+from controlplane.catalog.engine_list import Told
 
-MAX_MODELS = 1_000
-MAX_MODEL_NAME = 256
 _PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
@@ -27,13 +25,23 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of a probe. `models` is None when the engine did not tell: then the list from before stays."""
+    """The result of a probe. `told` is None when the engine did not tell of its models: then the list from before stays."""
 
     health: Health
     reason: str
-    models: tuple[str, ...] | None
+    told: tuple[Told, ...] | None
     is_denied: bool = False
     """It may not be called: its address is not one that egress allows."""
+
+    @property
+    def models(self) -> tuple[str, ...] | None:
+        """The names of the models."""
+        return None if self.told is None else tuple(one.upstream_model for one in self.told)
+
+    @property
+    def told_in_health(self) -> "tuple[Told, ...] | None":
+        """What can be believed of the models: an engine that is not well may leave out some."""
+        return self.told if self.health is Health.HEALTHY else None
 
 
 def canonical_base_url(text: str) -> str:
@@ -81,34 +89,10 @@ def as_id(text: str) -> UUID | None:
         return None
 
 
-class _Model(msgspec.Struct):
-    id: str
-
-
-class _Models(msgspec.Struct):
-    data: list[_Model]
-
-
-_decoder = msgspec.json.Decoder(_Models)
-
-
-def read_models(body: bytes) -> tuple[str, ...]:
-    """Read OpenAI's list of models, sorted; raise ValueError when it is none or beyond reason."""
-    try:
-        names = {model.id for model in _decoder.decode(body).data}
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"not a list of models: {error}") from error
-    if len(names) > MAX_MODELS:
-        raise ValueError(f"more than {MAX_MODELS} models")
-    if any(not 0 < len(name) <= MAX_MODEL_NAME or "\0" in name for name in names):
-        raise ValueError(f"names of models have 1 to {MAX_MODEL_NAME} characters")
-    return tuple(sorted(names))
-
-
-def judge(health_problem: str | None, models: Sequence[str] | None, models_problem: str | None) -> Verdict:
+def judge(health_problem: str | None, told: Sequence[Told] | None, models_problem: str | None) -> Verdict:
     """Healthy is an engine whose /health says so and whose /v1/models can be read."""
     problem = health_problem or models_problem
-    return Verdict(Health.UNHEALTHY if problem else Health.HEALTHY, problem or "", None if models is None else tuple(models))
+    return Verdict(Health.UNHEALTHY if problem else Health.HEALTHY, problem or "", None if told is None else tuple(told))
 
 
 def denied(reason: str) -> Verdict:

@@ -12,7 +12,10 @@ from controlplane import errors
 from controlplane.authorization import Access
 from controlplane.backends.ports import Prober
 from controlplane.backends.repository import BackendRepository
+from controlplane.backends.rules import Verdict
 from controlplane.backends.schemas import RegisterBackend
+from controlplane.catalog.rules import Discovery
+from controlplane.catalog.service import Discoverer, discover
 from controlplane.egress.ports import Egress, EgressDenied
 from controlplane.errors import Problem
 from controlplane.ids import new_id
@@ -34,6 +37,7 @@ async def register(access: Access, prober: Prober, body: RegisterBackend) -> Row
         raise Problem(422, "egress_denied", verdict.reason)
     backend_id = new_id()
     await BackendRepository(access.uow, access.reach).add(backend_id, body.name, body.base_url, verdict, at)
+    await discover(access.uow, backend_id, verdict.told or (), at)
     access.uow.audit(backend_id=str(backend_id))
     return await find(access, str(backend_id))
 
@@ -54,14 +58,28 @@ async def find(access: Access, id_or_name: str) -> Row[Any]:
 
 
 async def check(access: Access, prober: Prober, id_or_name: str) -> Row[Any]:
-    """Probe a backend now."""
+    """Probe a backend now, and take what it tells into the catalog."""
+    backend, _, _ = await _probe(access, prober, id_or_name)
+    return await find(access, str(backend.id))
+
+
+async def discover_now(access: Access, prober: Prober, id_or_name: str) -> tuple[int, Discovery]:
+    """Have the catalog hold what a backend tells now; return of how many models it told. Raises Problem 409 when it does not tell."""
+    backend, verdict, found = await _probe(access, prober, id_or_name)
+    if found is None or verdict.told is None:
+        raise Problem(409, "backend_not_ready", f"The backend '{backend.name}' does not tell its models, the catalog is as it was: {verdict.reason}")
+    return len(verdict.told), found
+
+
+async def _probe(access: Access, prober: Prober, id_or_name: str) -> tuple[Row[Any], Verdict, Discovery | None]:
     backend = await find(access, id_or_name)
     await access.uow.checkpoint()
     at = datetime.now(UTC)
     verdict = await prober.probe(backend.base_url)
     await BackendRepository(access.uow, access.reach).record(backend.id, verdict, at)
+    found = None if verdict.told_in_health is None else await discover(access.uow, backend.id, verdict.told_in_health, at)
     access.uow.audit(backend_id=str(backend.id))
-    return await find(access, str(backend.id))
+    return backend, verdict, found
 
 
 async def remove(access: Access, id_or_name: str) -> None:
@@ -77,16 +95,17 @@ async def remove(access: Access, id_or_name: str) -> None:
 
 async def probe_forever(engine: AsyncEngine, prober: Prober, interval_seconds: float) -> None:
     """Probe all backends at an interval; ends by cancellation. A database that is down is waited for."""
+    discoverer = Discoverer()
     while True:
         try:
-            await probe_all(engine, prober)
+            await probe_all(engine, prober, discoverer)
         except Exception:
             log.exception("backends were not probed", retry_in_seconds=interval_seconds)
         await asyncio.sleep(interval_seconds)
 
 
-async def probe_all(engine: AsyncEngine, prober: Prober) -> None:
-    """Probe all backends once and keep the results."""
+async def probe_all(engine: AsyncEngine, prober: Prober, discoverer: Discoverer) -> None:
+    """Probe all backends once, keep the results, and have the catalog follow what they tell."""
     async with unit_of_work(engine) as uow:
         backends = await BackendRepository(uow, EVERYTHING).every()
     slots = asyncio.Semaphore(PROBES_AT_ONCE)
@@ -99,6 +118,7 @@ async def probe_all(engine: AsyncEngine, prober: Prober) -> None:
             log.info("backend health changed", backend_id=str(backend_id), base_url=base_url, health=verdict.health.value, reason=verdict.reason)
         async with unit_of_work(engine) as uow:
             await BackendRepository(uow, EVERYTHING).record(backend_id, verdict, at)
+        await discoverer.take(engine, backend_id, verdict.told_in_health, at)
 
     async with asyncio.TaskGroup() as group:
         for backend in backends:

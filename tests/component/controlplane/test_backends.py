@@ -8,6 +8,7 @@ import pytest
 from controlplane.backends.prober_http import MAX_BYTES, HttpProber
 from controlplane.backends.rules import Health
 from controlplane.backends.service import probe_all
+from controlplane.catalog.service import Discoverer
 from controlplane.egress.egress_http import open_egress
 from tests.component.controlplane.world import World
 from tests.support.engine import Engine, engine_running
@@ -90,7 +91,7 @@ async def test_a_check_and_the_background_probe_see_changes(world: World, sim: E
     ill = await root.ok("POST", "/backend/vllm/check")
     assert (ill["health"], ill["healthReason"]) == ("unhealthy", "GET /health: status 503")
     sim.serves("chat", "new")
-    await probe_all(world.engine, world.runtime.prober)
+    await probe_all(world.engine, world.runtime.prober, Discoverer())
     well = await root.ok("GET", "/backend/vllm")
     assert (well["health"], well["models"]) == ("healthy", ["chat", "new"])
 

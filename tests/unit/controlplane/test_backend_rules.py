@@ -2,7 +2,8 @@
 
 import pytest
 
-from controlplane.backends.rules import MAX_MODELS, Health, canonical_base_url, judge, read_models
+from controlplane.backends.rules import Health, canonical_base_url, judge
+from controlplane.catalog.engine_list import Told
 
 
 @pytest.mark.parametrize(
@@ -44,28 +45,10 @@ def test_what_is_no_address_of_an_engine_is_told_why(text: str, reason: str) -> 
         canonical_base_url(text)
 
 
-def test_models_are_read_sorted_and_once() -> None:
-    assert read_models(b'{"object": "list", "data": [{"id": "b", "object": "model"}, {"id": "a"}, {"id": "b"}]}') == ("a", "b")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"<html>", b"[]", b'{"data": null}', b'{"data": [{"id": ""}]}', b'{"data": [{"id": "a\\u0000"}]}', b'{"data": [{"id": "\xff"}]}'],
-    ids=["empty", "html", "array", "null", "empty name", "nul", "not utf-8"],
-)
-def test_what_is_no_list_of_models_is_refused(body: bytes) -> None:
-    with pytest.raises(ValueError, match=r"models"):
-        read_models(body)
-
-
-def test_a_list_beyond_reason_is_refused() -> None:
-    names = ",".join(f'{{"id": "m{n}"}}' for n in range(MAX_MODELS + 1))
-    with pytest.raises(ValueError, match="more than"):
-        read_models(f'{{"data": [{names}]}}'.encode())
-
-
 def test_an_engine_is_healthy_when_it_says_so_and_tells_its_models() -> None:
-    assert judge(None, ["a"], None).health is Health.HEALTHY
-    assert judge("status 500", ["a"], None).reason == "status 500"
+    assert judge(None, [Told("a")], None).health is Health.HEALTHY
+    assert judge("status 500", [Told("a")], None).reason == "status 500"
+    assert judge(None, [Told("a")], None).told_in_health == (Told("a"),)
+    assert judge("status 500", [Told("a")], None).told_in_health is None, "an engine that is not well may leave out some"
     silent = judge(None, None, "no answer")
     assert (silent.health, silent.reason, silent.models) == (Health.UNHEALTHY, "no answer", None)
