@@ -46,9 +46,8 @@ async def check(backend: str, access: ModelManager, runtime: RuntimeNow) -> Back
 
 @router.post("/backend/{backend}/discover", name="backend.discover")
 async def discover(backend: str, access: ModelManager, runtime: RuntimeNow) -> DiscoveryView:
-    """Ask an engine for its models now, and bring the catalog to that."""
-    models, found = await service.discover_now(access, runtime.prober, backend)
-    return discovery_view(models, found)
+    """Ask an engine for its models now, and bring the catalog to that. One that does not answer, or is not well, changes nothing."""
+    return discovery_view(*await service.discover_now(access, runtime.prober, backend))
 
 
 @router.delete("/backend/{backend}", name="backend.delete", status_code=204)

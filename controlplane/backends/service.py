@@ -63,12 +63,10 @@ async def check(access: Access, prober: Prober, id_or_name: str) -> Row[Any]:
     return await find(access, str(backend.id))
 
 
-async def discover_now(access: Access, prober: Prober, id_or_name: str) -> tuple[int, Discovery]:
-    """Have the catalog hold what a backend tells now; return of how many models it told. Raises Problem 409 when it does not tell."""
-    backend, verdict, found = await _probe(access, prober, id_or_name)
-    if found is None or verdict.told is None:
-        raise Problem(409, "backend_not_ready", f"The backend '{backend.name}' does not tell its models, the catalog is as it was: {verdict.reason}")
-    return len(verdict.told), found
+async def discover_now(access: Access, prober: Prober, id_or_name: str) -> tuple[Verdict, Discovery | None]:
+    """Have the catalog hold what a backend tells now; None: it does not tell, or is not well, and the catalog is as it was."""
+    _, verdict, found = await _probe(access, prober, id_or_name)
+    return verdict, found
 
 
 async def _probe(access: Access, prober: Prober, id_or_name: str) -> tuple[Row[Any], Verdict, Discovery | None]:

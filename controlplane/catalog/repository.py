@@ -42,7 +42,10 @@ _NOTE = text(
 def aliases_of_model() -> Any:
     """Select the aliases of a model, for a row of it."""
     return func.array(
-        select(catalog_aliases.c.alias).where(catalog_aliases.c.catalog_model_id == catalog_models.c.id).order_by(catalog_aliases.c.alias).scalar_subquery()
+        select(catalog_aliases.c.alias)
+        .where(catalog_aliases.c.catalog_model_id == catalog_models.c.id)
+        .order_by(catalog_aliases.c.alias)
+        .scalar_subquery()
     ).label("aliases")
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, computed_field, model_validator
 from sqlalchemy import Row
 
 from controlplane.api_model import ApiModel
+from controlplane.backends.rules import Health, Verdict
 from controlplane.catalog.rules import ChangeOfModel, Discovery, Status, canonical_id
 from controlplane.limits.rules import MAX_TOKENS
 from controlplane.moments import Moment
@@ -28,7 +29,9 @@ class CatalogQuery(PageQuery):
 
     backend: str | None = Field(default=None, max_length=63, description="Name of a backend.")
     status: Status | None = None
-    name: str | None = Field(default=None, min_length=1, max_length=256, pattern=r"^[^\x00]*$", description="A part of the engine's name of the model.")
+    name: str | None = Field(
+        default=None, min_length=1, max_length=256, pattern=r"^[^\x00]*$", description="A part of the engine's name of the model."
+    )
 
 
 class EditModelBody(ApiModel):
@@ -114,8 +117,10 @@ class HistoryView(ApiModel):
 
 
 class DiscoveryView(ApiModel):
-    """What a discovery has changed."""
+    """What a discovery has changed; nothing when the backend is not healthy."""
 
+    health: Health
+    health_reason: str | None
     models: int = Field(description="As many as the backend told of.")
     new: int
     updated: int
@@ -124,7 +129,16 @@ class DiscoveryView(ApiModel):
     deprecated: int
 
 
-def discovery_view(models: int, found: Discovery) -> DiscoveryView:
+def discovery_view(verdict: Verdict, found: Discovery | None) -> DiscoveryView:
     """Count what a discovery has changed."""
-    kinds = (ChangeOfModel.UPDATED, ChangeOfModel.RETURNED, ChangeOfModel.DEPRECATED)
-    return DiscoveryView(models=models, new=len(found.new), missing=found.missing, **{kind.value: found.count(kind) for kind in kinds})
+    found = found or Discovery((), ())
+    return DiscoveryView(
+        health=verdict.health,
+        health_reason=verdict.reason or None,
+        models=len(verdict.told_in_health or ()),
+        new=len(found.new),
+        updated=found.count(ChangeOfModel.UPDATED),
+        returned=found.count(ChangeOfModel.RETURNED),
+        missing=found.missing,
+        deprecated=found.count(ChangeOfModel.DEPRECATED),
+    )

@@ -140,6 +140,11 @@ END
 $$
 """
 
+PUBLICATIONS_TRIGGER = """
+CREATE TRIGGER publications_into_catalog AFTER INSERT OR UPDATE OF backend_id, upstream_model ON publications
+FOR EACH ROW EXECUTE FUNCTION publications_into_catalog()
+"""
+
 # A new org approves all of every backend, whatever version of the service makes it; IAS_NEW_ORG_APPROVAL=manual takes the rule away again.
 ORGS_APPROVE_ALL = """
 CREATE FUNCTION orgs_approve_all() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -248,8 +253,7 @@ STATEMENTS = (
     "CREATE INDEX access_requests_user ON access_requests (user_id, id)",
     *FILL,
     PUBLICATIONS_INTO_CATALOG,
-    "CREATE TRIGGER publications_into_catalog AFTER INSERT OR UPDATE OF backend_id, upstream_model ON publications "
-    "FOR EACH ROW EXECUTE FUNCTION publications_into_catalog()",
+    PUBLICATIONS_TRIGGER,
     ORGS_APPROVE_ALL,
     "CREATE TRIGGER orgs_approve_all AFTER INSERT ON orgs FOR EACH ROW EXECUTE FUNCTION orgs_approve_all()",
     PUBLICATION_MODELS,

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from controlplane.catalog.tables import catalog_models
 from controlplane.ids import new_id
 from controlplane.invites.tables import invites
 from controlplane.schema import backends, budgets, credentials, keys, ledger, orgs, publication_tenants, publications, quota_requests, users
@@ -39,6 +40,7 @@ class Tenant:
     invite_id: UUID = field(default_factory=new_id)
     service_account_id: UUID = field(default_factory=new_id)
     system_admin_id: UUID = field(default_factory=new_id)
+    catalog_model_id: UUID = field(default_factory=new_id)
     people: dict[Role | str, Owner] = field(default_factory=dict)
 
     @property
@@ -56,6 +58,7 @@ VALUES: dict[str, Callable[[Tenant, Owner], object]] = {
     "system_admin_id": lambda tenant, _: tenant.system_admin_id,
     "service_account_id": lambda tenant, _: tenant.service_account_id,
     "quota_request_id": lambda _, owner: owner.quota_request_id,
+    "catalog_model_id": lambda tenant, _: tenant.catalog_model_id,
     "period": lambda *_: "month",
     "backend": lambda *_: "spare-pool",
     "name": lambda *_: "served-model",
@@ -108,6 +111,9 @@ async def make_models(engine: AsyncEngine, tenant: Tenant) -> None:
             await connection.execute(table.update().values(status="deleted"))
         for row_id, name, models in ((backend_id, "gpu-pool", MODELS), (new_id(), "spare-pool", [])):
             await connection.execute(insert(backends).values(id=row_id, name=name, models=models, **engine_of))
+        now = datetime.now(UTC)
+        known = {"id": tenant.catalog_model_id, "backend_id": backend_id, "upstream_model": MODELS[0], "first_seen_at": now, "last_seen_at": now}
+        await connection.execute(insert(catalog_models).values(known))
         await connection.execute(insert(publications).values(publication))
         await connection.execute(insert(publication_tenants).values(publication_id=publication_id, org_id=tenant.org_id))
         owner = {"org_id": tenant.org_id, "user_id": tenant.people[Role.ORG_ADMIN].user_id}

@@ -65,7 +65,14 @@ def test_what_is_waited_for_is_counted() -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("gpu::meta-llama/Llama", ("gpu", "meta-llama/Llama")), ("gpu::a::b", ("gpu", "a::b")), ("llama", None), ("::x", None), ("gpu::", None), ("a:b", None)],
+    [
+        ("gpu::meta-llama/Llama", ("gpu", "meta-llama/Llama")),
+        ("gpu::a::b", ("gpu", "a::b")),
+        ("llama", None),
+        ("::x", None),
+        ("gpu::", None),
+        ("a:b", None),
+    ],
 )
 def test_a_canonical_id_is_a_backend_and_its_own_name(text: str, expected: tuple[str, str] | None) -> None:
     assert split_id(text) == expected
