@@ -215,21 +215,17 @@ WHERE EXISTS (SELECT FROM publication_models c WHERE c.publication_id = t.public
   )
 """
 
-# Where the publication does not say how long a prompt may be, the catalog does; the rest of these views stays as it is.
+# Where the publication does not say how long a prompt may be, the catalog does; the rest of the view stays as it is.
 CONTEXT_FROM_CATALOG = """
 DO $$
 DECLARE
-  version text;
-  was text;
+  was text := pg_get_viewdef('gateway_publications_v3');
 BEGIN
-  FOREACH version IN ARRAY ARRAY['gateway_publications_v2', 'gateway_publications_v3'] LOOP
-    was := pg_get_viewdef(version);
-    IF position(' p.context_tokens,' IN was) = 0 THEN
-      RAISE EXCEPTION '% has no p.context_tokens', version;
-    END IF;
-    EXECUTE format('CREATE OR REPLACE VIEW %I AS %s', version, replace(was, ' p.context_tokens,',
-      ' coalesce(p.context_tokens, (SELECT min(c.context_tokens) FROM publication_models c WHERE c.publication_id = p.id)) AS context_tokens,'));
-  END LOOP;
+  IF position(' p.context_tokens,' IN was) = 0 THEN
+    RAISE EXCEPTION 'the view has no p.context_tokens';
+  END IF;
+  EXECUTE 'CREATE OR REPLACE VIEW gateway_publications_v3 AS ' || replace(was, ' p.context_tokens,',
+    ' coalesce(p.context_tokens, (SELECT min(c.context_tokens) FROM publication_models c WHERE c.publication_id = p.id)) AS context_tokens,');
 END
 $$
 """
