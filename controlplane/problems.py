@@ -82,9 +82,6 @@ _BY_DOMAIN = (
     Entry("backend_exists", (409,), "The name is taken. Choose another one.", ("backend.create",)),
     Entry("backend_in_use", (409,), "Published models use the backend. Unpublish or move them first.", ("backend.delete",)),
     Entry("backend_not_found", (404,), "There is no such backend.", ("backend.*",)),
-    Entry(
-        "backend_not_ready", (409,), "The backend does not tell its models. The catalog is as it was; `detail` has the reason.", ("backend.discover",)
-    ),
     Entry("catalog_model_not_found", (404,), "The catalog has no such model.", ("catalog.*",)),
     Entry("alias_taken", (409,), "Another model has the alias. Choose another one, or take it from that model first.", ("catalog.edit",)),
     Entry("price_in_force", (409,), "A price that is in force stays. Set another one from a later moment on.", ("catalog.set_price",)),

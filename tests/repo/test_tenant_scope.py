@@ -38,6 +38,7 @@ EVERYWHERE = {
     "backends/service.py": "backends belong to no org",
     "budgets/keeper.py": "the worker keeps all budgets",
     "budgets/reconcile.py": "a command of the operator",
+    "catalog/service.py": "backends belong to no org, nor do their models",
     "documentation/repository.py": "a model is offered by one org to others; the condition is that it is offered to this one",
     "invites/service.py": "who accepts has no account yet: the secret of the invite says which org",
     "keys/validation.py": "the key itself says which org",

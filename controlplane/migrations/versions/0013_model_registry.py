@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
@@ -80,7 +80,7 @@ CREATE TABLE catalog_prices (
 )
 """
 
-# No row: pending, unless a rule approves (docs/decisions/0017).
+# No row: pending, unless a rule approves (docs/decisions/0018).
 MODEL_APPROVALS = """
 CREATE TABLE model_approvals (
   org_id uuid NOT NULL REFERENCES orgs (id),
@@ -128,12 +128,22 @@ CREATE TABLE access_requests (
 )
 """
 
-# Whoever publishes a model knows it, before discovery does and whatever version of the service he is.
+# The backends that a publication goes to. Targets without its own backend are not meant: the version before, which knows that one only, moved it.
+PUBLICATION_BACKENDS = """
+CREATE VIEW publication_backends AS
+SELECT p.id AS publication_id, coalesce(t.backend_id, p.backend_id) AS backend_id, p.upstream_model
+FROM publications p
+LEFT JOIN publication_targets t ON t.publication_id = p.id
+  AND EXISTS (SELECT FROM publication_targets own WHERE own.publication_id = p.id AND own.backend_id = p.backend_id)
+"""
+
+# Whoever publishes a model knows it, before discovery does and whatever version of the service he is. The argument names the publication's id.
 PUBLICATIONS_INTO_CATALOG = """
 CREATE FUNCTION publications_into_catalog() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO catalog_models (id, backend_id, upstream_model, first_seen_at, last_seen_at)
-  VALUES (new_row_id(), NEW.backend_id, NEW.upstream_model, now(), now())
+  SELECT new_row_id(), p.backend_id, p.upstream_model, now(), now() FROM publication_backends p
+  WHERE p.publication_id = (to_jsonb(NEW) ->> TG_ARGV[0])::uuid
   ON CONFLICT ON CONSTRAINT catalog_models_once DO NOTHING;
   RETURN NULL;
 END
@@ -142,7 +152,12 @@ $$
 
 PUBLICATIONS_TRIGGER = """
 CREATE TRIGGER publications_into_catalog AFTER INSERT OR UPDATE OF backend_id, upstream_model ON publications
-FOR EACH ROW EXECUTE FUNCTION publications_into_catalog()
+FOR EACH ROW EXECUTE FUNCTION publications_into_catalog('id')
+"""
+
+TARGETS_TRIGGER = """
+CREATE TRIGGER publications_into_catalog AFTER INSERT ON publication_targets
+FOR EACH ROW EXECUTE FUNCTION publications_into_catalog('publication_id')
 """
 
 # A new org approves all of every backend, whatever version of the service makes it; IAS_NEW_ORG_APPROVAL=manual takes the rule away again.
@@ -163,8 +178,9 @@ FILL = (
     """,
     """
     INSERT INTO catalog_models (id, backend_id, upstream_model, first_seen_at, last_seen_at)
-    SELECT new_row_id(), p.backend_id, p.upstream_model, min(p.created_at), now() FROM publications p
-    WHERE p.status <> 'deleted' GROUP BY p.backend_id, p.upstream_model
+    SELECT new_row_id(), b.backend_id, b.upstream_model, min(p.created_at), now()
+    FROM publication_backends b JOIN publications p ON p.id = b.publication_id
+    WHERE p.status <> 'deleted' GROUP BY b.backend_id, b.upstream_model
     ON CONFLICT ON CONSTRAINT catalog_models_once DO NOTHING
     """,
     "INSERT INTO approval_rules (id, org_id, pattern) SELECT new_row_id(), o.id, '*' FROM orgs o WHERE o.status <> 'deleted'",
@@ -173,8 +189,8 @@ FILL = (
 # One row for each backend that a publication goes to; a model that the catalog does not know has no id, and is approved by nobody.
 PUBLICATION_MODELS = """
 CREATE VIEW publication_models AS
-SELECT p.id AS publication_id, p.backend_id, m.id AS catalog_model_id, m.status, m.context_tokens
-FROM publications p
+SELECT p.publication_id, p.backend_id, m.id AS catalog_model_id, m.status, m.context_tokens
+FROM publication_backends p
 LEFT JOIN catalog_models m ON m.backend_id = p.backend_id AND m.upstream_model = p.upstream_model
 """
 
@@ -247,9 +263,11 @@ STATEMENTS = (
     "CREATE UNIQUE INDEX access_requests_asked_once ON access_requests (user_id, catalog_model_id) WHERE state = 'open'",
     "CREATE INDEX access_requests_org ON access_requests (org_id, id)",
     "CREATE INDEX access_requests_user ON access_requests (user_id, id)",
+    PUBLICATION_BACKENDS,
     *FILL,
     PUBLICATIONS_INTO_CATALOG,
     PUBLICATIONS_TRIGGER,
+    TARGETS_TRIGGER,
     ORGS_APPROVE_ALL,
     "CREATE TRIGGER orgs_approve_all AFTER INSERT ON orgs FOR EACH ROW EXECUTE FUNCTION orgs_approve_all()",
     PUBLICATION_MODELS,
