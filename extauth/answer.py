@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from functools import cache
 
 from ias import headers as names
-from ias.errors import MESSAGES_PATH, ApiError, invalid_api_key
+from ias.error_shapes import Shape, shape_of
+from ias.errors import ApiError, invalid_api_key
 from protos.auth_pb2 import CheckResponse, DeniedHttpResponse, OkHttpResponse
 from protos.base_pb2 import HeaderValue, HeaderValueOption, HttpStatus
 
@@ -41,9 +42,11 @@ _APPEND_ACTION = HeaderValueOption(append_action=_OVERWRITE).SerializeToString()
 _ALWAYS = CheckResponse(ok_response=OkHttpResponse(headers_to_remove=[*names.CREDENTIALS, names.TAGS])).SerializeToString()
 
 
-def allow(context: str, model: str, response_headers: Headers) -> bytes:
-    """Let the request pass: with our context and route header, without its credential."""
+def allow(context: str, model: str, response_headers: Headers, path: str | None = None) -> bytes:
+    """Let the request pass: with our context and route header, without its credential; `path`: to the engine by this one."""
     ok = [_option(_TO_UPSTREAM, names.CONTEXT, context), _option(_TO_UPSTREAM, names.MODEL, model)]
+    if path is not None:
+        ok.append(_option(_TO_UPSTREAM, ":path", path))
     ok += [_option(_TO_CLIENT, name, value) for name, value in response_headers]
     return _ALWAYS + _field(_OK, b"".join(ok))
 
@@ -60,9 +63,8 @@ def respond(status: int, body: bytes, headers: Headers = ()) -> bytes:
 
 def refuse(error: ApiError, path: str) -> bytes:
     """Answer with an error, in the shape that clients of the path expect."""
-    if error.status == 401 and not path.startswith(MESSAGES_PATH):
-        return _INVALID_API_KEY
-    return respond(error.status, error.body(path), error.headers)
+    shape = shape_of(path)
+    return _INVALID_API_KEY[shape] if error.status == 401 else respond(error.status, error.shaped(shape), error.headers)
 
 
 def _option(tag: bytes, name: str, value: str) -> bytes:
@@ -91,5 +93,5 @@ def _options(headers: Headers) -> list[HeaderValueOption]:
 _PERMISSION_DENIED = 7
 """Any gRPC code but OK makes Envoy use `denied_response`; the client never sees it."""
 _invalid_key = invalid_api_key()
-_INVALID_API_KEY = respond(_invalid_key.status, _invalid_key.openai_body(), _invalid_key.headers)
+_INVALID_API_KEY = {shape: respond(_invalid_key.status, _invalid_key.shaped(shape), _invalid_key.headers) for shape in Shape}
 """The answer that strangers ask for most often: made once. There is one 401 only (`ias.errors`)."""

@@ -73,6 +73,7 @@ async def _serve(settings: ExtauthSettings, reader: PostgresGatewayReader, admis
         settings.max_body_bytes,
         settings.default_output_cap,
         settings.top_up_tokens,
+        visitor_requests_per_minute=settings.visitor_requests_per_minute,
         shadow=settings.metering == "shadow",
     )
     publisher = Publisher(settings.kafka_client()) if settings.kafka_bootstrap else None

@@ -9,12 +9,14 @@ from ias.errors import invalid_api_key
 _SCHEME = "bearer "
 
 
-def presented_key(headers: Mapping[str, str]) -> ApiKey:
-    """Return the well-formed key of a request; raise `invalid_api_key` for none, a malformed one, or two that differ.
+def presented_key(headers: Mapping[str, str]) -> ApiKey | None:
+    """Return the well-formed key of a request, None where no credential was sent; raise `invalid_api_key` for a malformed one, or two that differ.
 
     A header that was sent twice arrives joined by a comma, which no key contains.
     """
     found = {_value(name, headers[name]) for name in names.CREDENTIALS if name in headers}
+    if not found:
+        return None
     if len(found) != 1 or (key := parse_key(found.pop())) is None:
         raise invalid_api_key()
     return key

@@ -6,13 +6,15 @@ from datetime import datetime
 
 import msgspec
 
-from extauth.access import find_model, list_models
+from extauth.access import check_protocol, find_model, list_models
+from extauth.client_address import client_address
 from extauth.credential import presented_key
 from extauth.estimate import estimate
-from extauth.hold import Plan, plan
+from extauth.hold import NO_TOKENS, Plan, plan
+from extauth.kserve import about_server
 from extauth.learned import LearnedValues
-from extauth.operation import Operation, find_operation
-from extauth.publications import PublicationIndex
+from extauth.operation import Operation, engine_target, find_operation
+from extauth.publications import PublicationIndex, Published
 from extauth.records import KnownCredential
 from extauth.request import parse_request
 from extauth.tags import parse_tags
@@ -20,14 +22,16 @@ from ias import context as contexts
 from ias import headers as names
 from ias.apikeys import ApiKey
 from ias.context import AdmissionMode, RequestContext, SigningKeys
-from ias.endpoints import Endpoint
+from ias.endpoints import TOKENLESS, Endpoint
 from ias.errors import invalid_api_key, invalid_request, request_too_large, service_unavailable, unsupported_encoding
+from ias.gateway_views import ModelType
 from ias.tags import merged
-from ratelimit.ports import Admission, Limit
+from ratelimit.ports import Admission, Limit, Unit
 
 MAX_TARGET_LENGTH = 2_048
 MAX_REQUEST_ID_LENGTH = 128
 _LENIENT = AdmissionMode.LENIENT
+_PATH_NAMES_MODEL = TOKENLESS | {Endpoint.MODELS}
 _USAGE_IS_OPTIONAL = frozenset({Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS})
 """Streams of the other endpoints always end with their usage."""
 
@@ -39,6 +43,8 @@ class Incoming(msgspec.Struct, frozen=True):
     target: str
     headers: Mapping[str, str]
     body: bytes
+    host: str = ""
+    """As the client wrote it, with a port perhaps."""
 
     @property
     def request_id(self) -> str:
@@ -57,6 +63,8 @@ class Policy:
     """Tokens of output to hold for, where neither the request nor the publication says how many."""
     top_up_tokens: int = 256
     """The step in which the hold of a stream grows."""
+    visitor_requests_per_minute: int = 60
+    """From one network to one publication that needs no key."""
     shadow: bool = False
     """extproc only watches: nothing can be written into a request and no answer ended, so that only the lenient mode is possible."""
 
@@ -98,10 +106,11 @@ class Passage(msgspec.Struct, frozen=True):
         )
 
 
-def identify(incoming: Incoming) -> tuple[Operation, ApiKey]:
-    """Steps 1 and 2: what is asked for, and by which key. No state is needed."""
-    operation = find_operation(incoming.method, incoming.target)
-    key = presented_key(incoming.headers)
+def identify(incoming: Incoming, publications: PublicationIndex) -> tuple[Operation, ApiKey | None]:
+    """Steps 1 and 2: what is asked for, and by which key; None: by nobody, and the publication that is named may take it."""
+    operation = find_operation(incoming.method, incoming.target, publications, incoming.host)
+    if (key := presented_key(incoming.headers)) is None and _visited(operation, publications, incoming.host) is None:
+        raise invalid_api_key()
     if len(incoming.target) > MAX_TARGET_LENGTH:
         raise invalid_request(f"The request URL is longer than {MAX_TARGET_LENGTH} characters.", code="url_too_long")
     return operation, key
@@ -121,13 +130,25 @@ def authenticate(key: ApiKey, known: KnownCredential | None, peppers: Mapping[in
     return known
 
 
-def answer_models(operation: Operation, known: KnownCredential, publications: PublicationIndex) -> bytes:
-    """`GET /v1/models` and `GET /v1/models/{model}`: what the key may use, as OpenAI's JSON."""
+def visitor(operation: Operation, publications: PublicationIndex, host: str) -> KnownCredential:
+    """Step 3 of a request without a credential; raise `invalid_api_key` where one is needed."""
+    if (published := _visited(operation, publications, host)) is None or published.visitor is None:
+        raise invalid_api_key()
+    return published.visitor.known
+
+
+def answer_here(incoming: Incoming, operation: Operation, known: KnownCredential, publications: PublicationIndex) -> bytes | None:
+    """What no engine is asked for: lists and objects of models, as far as the key may use them, and the gateway about itself. None: all else."""
+    if operation.endpoint is Endpoint.KSERVE_V2_SERVER:
+        return about_server(incoming.target.partition("?")[0])
+    if operation.endpoint is not Endpoint.MODELS:
+        return None
     credential = known.credential
-    if operation.model is not None:
-        return find_model(publications, operation.model, credential.org_id, credential.allowed_models).listing
-    listings = [published.listing for published in list_models(publications, credential.org_id, credential.allowed_models)]
-    return b'{"object":"list","data":[' + b",".join(listings) + b"]}"
+    if operation.model is None:
+        listings = [published.listing for published in list_models(publications, credential.org_id, credential.allowed_models, incoming.host)]
+        return b'{"object":"list","data":[' + b",".join(listings) + b"]}"
+    published = find_model(publications, operation.model, credential.org_id, credential.allowed_models, incoming.host)
+    return published.listing if published.publication.model_type is ModelType.OPENAI else None
 
 
 def decide(
@@ -144,11 +165,13 @@ def decide(
         raise unsupported_encoding(encoding[:64])
     if len(incoming.body) > policy.max_body_bytes:
         raise request_too_large(policy.max_body_bytes)
-    request = parse_request(incoming.body, operation.endpoint)
-    header = incoming.headers.get(names.TAGS)
+    if operation.endpoint in _PATH_NAMES_MODEL:
+        return _decide_tokenless(incoming, operation, known, publications, policy, now_ms)
+    request = parse_request(incoming.body, operation.endpoint, operation.model)
     credential = known.credential
-    tags = merged(parse_tags(header) if header is not None else {}, credential.labels)
-    published = find_model(publications, request.model, credential.org_id, credential.allowed_models)
+    tags = _tags(incoming, known)
+    published = find_model(publications, request.model, credential.org_id, credential.allowed_models, incoming.host)
+    check_protocol(published, operation.endpoint)
     publication = published.publication
     mode = _LENIENT if policy.shadow else credential.admission_mode or publication.admission_mode
     limits = known.limits_at(now_ms) + published.rules.at(now_ms)
@@ -157,7 +180,7 @@ def decide(
     context = RequestContext(
         reservation_id="",
         request_id=_bound_request_id(incoming),
-        path=incoming.target,
+        path=engine_target(operation, publication.upstream_model, incoming.target),
         signed_at_ms=now_ms,
         org_id=credential.org_id,
         user_id=credential.user_id,
@@ -173,8 +196,56 @@ def decide(
         choices=request.choices,
         body_bytes=0 if request.media else request.body_bytes,  # media would teach a wrong ratio of tokens to bytes
         continuous_usage=publication.continuous_usage,
+        writes_model=operation.model is not None,
     )
     return Passage(context, limits, plan(mode, estimated, limits, request.stream, policy.top_up_tokens), credential.outage_tokens)
+
+
+def _decide_tokenless(
+    incoming: Incoming, operation: Operation, known: KnownCredential, publications: PublicationIndex, policy: Policy, now_ms: int
+) -> Passage:
+    """The same for a model without tokens: the path says everything, the body is the engine's, and only requests are limited."""
+    model = operation.model or ""
+    if operation.endpoint is Endpoint.MODELS:  # it was not ours to answer
+        operation = msgspec.structs.replace(operation, endpoint=Endpoint.KSERVE_V1_STATUS)
+    credential = known.credential
+    published = find_model(publications, model, credential.org_id, credential.allowed_models, incoming.host)
+    check_protocol(published, operation.endpoint)
+    publication = published.publication
+    if published.visitor is not None and published.visitor.known is known:
+        limits = published.visitor.limits_at(now_ms, client_address(incoming.headers), policy.visitor_requests_per_minute)
+    else:
+        limits = known.limits_at(now_ms) + published.rules.at(now_ms)
+    context = RequestContext(
+        reservation_id="",
+        request_id=_bound_request_id(incoming),
+        path=engine_target(operation, publication.upstream_model, incoming.target),
+        signed_at_ms=now_ms,
+        org_id=credential.org_id,
+        user_id=credential.user_id,
+        key_id=credential.key_id,
+        publication_id=publication.publication_id,
+        model=publication.model,
+        upstream_model=publication.upstream_model,
+        endpoint=operation.endpoint,
+        stream=False,
+        add_usage=False,
+        tags=_tags(incoming, known),
+    )
+    return Passage(context, tuple(limit for limit in limits if limit.unit is not Unit.TOKENS), NO_TOKENS, credential.outage_tokens)
+
+
+def _visited(operation: Operation, publications: PublicationIndex, host: str) -> Published | None:
+    """The publication that takes this request without a key."""
+    if operation.model is None or operation.endpoint not in _PATH_NAMES_MODEL:
+        return None
+    published = publications.find(operation.model, host)
+    return published if published is not None and published.visitor is not None else None
+
+
+def _tags(incoming: Incoming, known: KnownCredential) -> dict[str, str]:
+    header = incoming.headers.get(names.TAGS)
+    return merged(parse_tags(header) if header is not None else {}, known.credential.labels)
 
 
 def _bound_request_id(incoming: Incoming) -> str:

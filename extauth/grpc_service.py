@@ -17,7 +17,8 @@ from prometheus_client import Counter
 
 from extauth import answer
 from extauth.admission import Admissions, Answer, Wanted
-from extauth.decision import Incoming, Passage, Policy, answer_models, authenticate, decide, identify
+from extauth.client_address import client_address
+from extauth.decision import Incoming, Passage, Policy, answer_here, authenticate, decide, identify, visitor
 from extauth.learned import LearnedValues
 from extauth.limits import setting_of
 from extauth.lookup import CredentialLookup
@@ -25,7 +26,7 @@ from extauth.operation import Operation
 from extauth.ports import ReaderUnavailable
 from extauth.records import KnownCredential
 from extauth.refusal import refusal, sample_of
-from extauth.security_events import SecurityEvents, client_address
+from extauth.security_events import SecurityEvents
 from extauth.snapshot import Snapshot
 from ias import context as contexts
 from ias import logs, telemetry
@@ -77,25 +78,30 @@ class CheckService:
     def _begin(self, check: "_Check") -> bool:
         """Take a call as far as memory allows; True if it now waits for admission."""
         try:
-            operation, key = identify(check.incoming)
+            publications = self._snapshot.publications
+            operation, key = identify(check.incoming, publications)
             check.key = key
             if not self._snapshot.is_fresh(time.monotonic()):
                 raise service_unavailable("Authentication")
+            if key is None:
+                return self._decide(check, operation, visitor(operation, publications, check.incoming.host))
             if key.credential_id not in self._snapshot.live:
                 raise invalid_api_key()
             if key.credential_id in self._snapshot.records:
-                return self._decide(check, operation, key, self._snapshot.records.get(key.credential_id))
+                return self._decide(check, operation, self._authenticate(key, self._snapshot.records.get(key.credential_id)))
         except Exception as error:
             self._refuse(check, error)
             return False
         self._start(self._look_up(check, operation, key), [check])
         return False
 
-    def _decide(self, check: "_Check", operation: Operation, key: ApiKey, known: KnownCredential | None) -> bool:
-        known = authenticate(key, known, self._policy.peppers, datetime.now(UTC))
+    def _authenticate(self, key: ApiKey, known: KnownCredential | None) -> KnownCredential:
+        return authenticate(key, known, self._policy.peppers, datetime.now(UTC))
+
+    def _decide(self, check: "_Check", operation: Operation, known: KnownCredential) -> bool:
         check.owner = known.credential
-        if operation.endpoint is Endpoint.MODELS:
-            check.reply(200, answer.respond(200, answer_models(operation, known, self._snapshot.publications)))
+        if (body := answer_here(check.incoming, operation, known, self._snapshot.publications)) is not None:
+            check.reply(200, answer.respond(200, body))
             return False
         passage = decide(check.incoming, operation, known, self._snapshot.publications, self._learned, self._policy, _wall_ms())
         check.wait_for(passage)
@@ -103,7 +109,7 @@ class CheckService:
 
     async def _look_up(self, check: "_Check", operation: Operation, key: ApiKey) -> None:
         try:
-            waits = self._decide(check, operation, key, await self._lookup.find(key.credential_id))
+            waits = self._decide(check, operation, self._authenticate(key, await self._lookup.find(key.credential_id)))
         except ReaderUnavailable as error:
             log.warning("cannot read a credential", credential=key.hint, reason=str(error))
             raise service_unavailable("Authentication") from error
@@ -139,7 +145,8 @@ class CheckService:
             raise refusal(decision.states, passage.plan.hold)
         context = passage.admitted(decision.reservation_id, decision.held_tokens, in_store, _wall_ms())
         _admissions_of(context.endpoint).inc()
-        check.reply(200, answer.allow(contexts.sign(context, self._policy.signing_keys), context.model, limit_headers(decision.states)))
+        path = context.path if context.path != check.incoming.target else None
+        check.reply(200, answer.allow(contexts.sign(context, self._policy.signing_keys), context.model, limit_headers(decision.states), path))
 
     def _start(self, work: Coroutine[Any, Any, None], checks: Sequence["_Check"]) -> None:
         task = asyncio.create_task(self._answered(work, checks))
@@ -224,7 +231,7 @@ def _read(call: Call) -> _Check | None:
     except DecodeError:
         call.fail(Status.INVALID_ARGUMENT, "not a CheckRequest")
         return None
-    return _Check(call, Incoming(http.method, http.path, http.headers, http.raw_body or http.body.encode()))
+    return _Check(call, Incoming(http.method, http.path, http.headers, http.raw_body or http.body.encode(), http.host))
 
 
 def _refusal(error: ApiError, path: str) -> bytes:

@@ -48,6 +48,10 @@ class Plan(msgspec.Struct, frozen=True):
         return Grant(held, prompt, (held - prompt) // self.choices if self.output_cap else 0, 0)
 
 
+NO_TOKENS: Final = Plan(AdmissionMode.BALANCED, TokenHold(0), 0, 1, 0, 0)
+"""Of a request to a model without tokens."""
+
+
 class Grant(msgspec.Struct, frozen=True):
     """Fields of the signed context (`ias.context.RequestContext`)."""
 

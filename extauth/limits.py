@@ -58,6 +58,17 @@ def publication_rules(publication_id: str, model: str, limits: ScopeLimits) -> R
     return Rules(_rates(f"the model '{model}'", f"pub:{publication_id}", limits))
 
 
+def visitor_rules(publication_id: str, model: str, limits: ScopeLimits) -> Rules:
+    """The limits of all who use a publication without a key, together."""
+    return Rules(_rates(f"the model '{model}' without an API key", f"visitors:{publication_id}", limits))
+
+
+def network_limit(publication_id: str, network: str, per_minute: int) -> Limit:
+    """What one network may ask of a publication without a key."""
+    name = f"{_KINDS['rpm']} of your network without an API key"
+    return Limit(name, f"network:{publication_id}:{network}:rpm", per_minute, _MINUTE_MS, per_minute)
+
+
 def setting_of(limit: Limit) -> tuple[str, str]:
     """What the limit is called where it is set, and whose it is: (`budget:month`, `org`). For metrics: never many values."""
     if limit.calendar is not None:

@@ -1,8 +1,6 @@
 """Counts refusals by minute and kind, and keeps the latest of each as samples, in bounded memory whatever is sent. Pure."""
 
-import ipaddress
 from collections import Counter, deque
-from functools import lru_cache
 from typing import NamedTuple
 
 from ias.security_event import MOST_SAMPLES, RefusedRequest
@@ -70,15 +68,3 @@ class RefusalCounts:
                 return
         kept.append(sample)
         self._samples[kind] = kept
-
-
-@lru_cache(10_000)
-def network_of(address: str) -> str | None:
-    """Return the network of a client's address, `192.0.2.0/24` or `2001:db8::/48`; None for what is no address."""
-    try:
-        parsed = ipaddress.ip_address(address.strip())
-    except ValueError:
-        return None
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))

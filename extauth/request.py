@@ -82,8 +82,8 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     media: tuple[Medium, ...] = ()
 
 
-def parse_request(body: bytes, endpoint: Endpoint) -> ParsedRequest:
-    """Read a JSON body; raise a 400 that names the field for anything that cannot be passed on."""
+def parse_request(body: bytes, endpoint: Endpoint, model: str | None = None) -> ParsedRequest:
+    """Read a JSON body; raise a 400 that names the field for anything that cannot be passed on. `model`: the path names it already."""
     members = read_members(body, "The request body")
     if refused := ENGINE_EXTENSIONS.intersection(members):
         raise _unsupported(str(min(refused)))  # a `_Name` cannot be encoded into the answer
@@ -91,7 +91,7 @@ def parse_request(body: bytes, endpoint: Endpoint) -> ParsedRequest:
     prompts = _prompts(members, endpoint)
     media = [found for name in ("messages", "input") if name in members and (found := find_media(name, members[name], body)).kinds]
     return ParsedRequest(
-        model=_model(members),
+        model=_model(members) if model is None else model,
         stream=(_value(members, "stream") or False) and endpoint is not Endpoint.EMBEDDINGS,
         include_usage=_include_usage(members),
         output_cap=_output_cap(members, endpoint),

@@ -6,10 +6,10 @@ with Kafka, it is deleted when Kafka has acknowledged its events. What is in mem
 
 import asyncio
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from extauth.refusal_counts import MINUTE_MS, Kind, RefusalCounts, network_of
+from extauth.client_address import network_of
+from extauth.refusal_counts import MINUTE_MS, Kind, RefusalCounts
 from ias import cloudevents, logs
 from ias.ids import uuid7
 from ias.kafka import KafkaUnavailable, Message, Publisher
@@ -91,13 +91,6 @@ class SecurityEvents:
             events = [decode(line) for line in path.read_bytes().splitlines()]
             await publisher.publish(self._topic, [_message(event) for event in events])
             path.unlink(missing_ok=True)
-
-
-def client_address(headers: Mapping[str, str]) -> str | None:
-    """Return the client's address as Envoy has found it: of the hops in `x-forwarded-for` only the last is Envoy's own word."""
-    if external := headers.get("x-envoy-external-address"):
-        return external
-    return headers.get("x-forwarded-for", "").rpartition(",")[2].strip() or None
 
 
 def _event(kind: Kind, requests: int, samples: tuple[RefusedRequest, ...]) -> RequestsRefused:

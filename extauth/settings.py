@@ -67,6 +67,9 @@ class ExtauthSettings(KafkaSettings, TransportSettings):
     top_up_tokens: Annotated[int, Field(ge=1, le=1 << 20)] = 256
     """Step in which the hold of a stream grows that did not hold its whole output: smaller overspends less, larger asks Valkey less often."""
 
+    visitor_requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 60
+    """Requests without an API key that one network (IPv4 /24, IPv6 /48) may send in a minute to one publication that needs none."""
+
     metering: Literal["inline", "shadow"] = "inline"
     """The gateway's profile. In `shadow` no byte of a request can be changed and no answer ended: every request is admitted as `lenient`."""
 

@@ -1,7 +1,7 @@
 """What a replica knows: live ids, records of credentials, publications; how old it is; and how changes alter it. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from extauth.live_credentials import LiveCredentials
 from extauth.ports import Change
@@ -57,6 +57,11 @@ class Snapshot:
         self.records.clear()
         self.publications.replace(publications)
         self.generation += 1
+
+    def with_visited(self, changed: Changed) -> Changed:
+        """Add the publications without a key whose owners changed: their visitors have the owner's state and limits."""
+        visited = self.publications.visited_of(changed.owners)
+        return replace(changed, publications=(*changed.publications, *visited)) if visited else changed
 
     def apply(self, changed: Changed, credentials: Sequence[Credential], publications: Sequence[Publication]) -> None:
         """Take changes: of what `changed` names, the rows that are there now. Raises TooManyCredentials."""

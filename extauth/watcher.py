@@ -58,6 +58,7 @@ class ChangeWatcher:
                 return
             changed = Changed.of(changes.changes)
             credentials = await self._reader.credentials(changed.credentials) if changed.credentials else []
+            changed = self._snapshot.with_visited(changed)
             publications = await self._reader.publications(changed.publications) if changed.publications else []
             self._snapshot.apply(changed, credentials, publications)
             self._reached(Position(changes.epoch, changes.changes[-1].seq), started)

@@ -4,14 +4,14 @@ from enum import Enum
 
 from msgspec import Struct
 
-from extproc.bodies import Body, EncodedBody, JsonBody, OpaqueBody, SseBody
+from extproc.bodies import Body, EncodedBody, JsonBody, OpaqueBody, SseBody, UncountedBody
 from extproc.decoding import Undecodable
 from extproc.dialects.chat import ChatReader
 from extproc.dialects.messages import MessagesReader
 from extproc.dialects.reading import StreamReader
 from extproc.dialects.responses import ResponsesReader
 from ias.context import RequestContext
-from ias.endpoints import Endpoint
+from ias.endpoints import TOKENLESS, Endpoint
 
 
 class Way(Enum):
@@ -37,16 +37,23 @@ class Wishes(Struct, frozen=True):
     buffered_json_bytes: int = 512 << 10
 
 
+_MAYBE_LARGE = TOKENLESS | {Endpoint.EMBEDDINGS}
+
+
 def is_short_whole(context: RequestContext) -> bool:
     """Whether the answer will come whole and, as a rule, small: then it passes through us, which spares a question of Envoy to us and its wait.
 
-    Embeddings are large: their way is decided by the headers of the answer.
+    Embeddings and tensors are large: their way is decided by the headers of the answer.
     """
-    return not (context.stream or context.top_up_tokens) and context.endpoint is not Endpoint.EMBEDDINGS
+    return not (context.stream or context.top_up_tokens) and context.endpoint not in _MAYBE_LARGE
 
 
 def open_body(context: RequestContext, headers: dict[str, str], wishes: Wishes) -> tuple[Body, Way]:
     """Make the body of an answer with these headers."""
+    if context.endpoint in TOKENLESS:
+        length = _length(headers)
+        short = length is not None and length <= wishes.buffered_json_bytes
+        return UncountedBody(length), Way.READ_WHOLE if short else Way.READ
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     coding = headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", ""):
@@ -56,8 +63,8 @@ def open_body(context: RequestContext, headers: dict[str, str], wishes: Wishes) 
         body = SseBody(_reader(context, wishes), wishes.event_limit_bytes, edits=edits)
         return body, Way.THROUGH_US if wishes.may_end else Way.CHANGE if edits else Way.READ
     if _is_json(kind):
-        length = headers.get("content-length", "")
-        short = length.isdecimal() and len(length) <= 18 and int(length) <= wishes.buffered_json_bytes
+        length = _length(headers)
+        short = length is not None and length <= wishes.buffered_json_bytes
         return JsonBody(wishes.event_limit_bytes), Way.READ_WHOLE if short else Way.READ
     return OpaqueBody(), Way.READ
 
@@ -72,6 +79,11 @@ def _encoded(context: RequestContext, kind: str, coding: str, wishes: Wishes) ->
     except Undecodable:
         pass
     return OpaqueBody()
+
+
+def _length(headers: dict[str, str]) -> int | None:
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) <= 18 else None
 
 
 def _is_json(kind: str) -> bool:

@@ -173,6 +173,28 @@ class EncodedBody:
         self._inner.feed(block, end=False)
 
 
+class UncountedBody:
+    """An answer without tokens. Only how much of it has passed matters: then it is known whether the engine had said all."""
+
+    def __init__(self, length: int | None) -> None:
+        self._left = length
+
+    @property
+    def streams(self) -> bool:
+        return False
+
+    @property
+    def seen(self) -> Reading:
+        return Reading()
+
+    def feed(self, data: bytes, end: bool) -> None:
+        if self._left is not None:
+            self._left -= len(data)
+
+    def is_whole(self) -> bool:
+        return self._left is not None and self._left <= 0
+
+
 class OpaqueBody:
     """An answer that cannot be read, because of its type or its coding. It passes untouched."""
 

@@ -32,9 +32,11 @@ from extproc.learning import Learned
 from extproc.passage import Passage
 from extproc.recording import recorded
 from extproc.rewrite import Changes, changes_for, rewrite
-from extproc.tokens import Tokens
+from extproc.tokens import NO_TOKENS, Tokens
 from ias import errors, headers
 from ias.context import ContextError, RequestContext, SigningKeys, verify
+from ias.endpoints import TOKENLESS
+from ias.error_shapes import Shape, shape_of
 from ias.spool_format import Opened
 from ias.usage_event import Outcome, RequestRecorded, UsageSource
 from protos.ext_proc_pb2 import HttpHeaders, ProcessingRequest
@@ -85,7 +87,7 @@ class Step(Struct, frozen=True):
 
 NOTHING: Final = Step()
 _CONTINUE: Final = {kind: Step((reply,)) for kind, reply in replies.CONTINUE.items()}
-_UNAVAILABLE: Final = Step((replies.refusal(errors.service_unavailable("The gateway's metering")),), last=True)
+_UNAVAILABLE: Final = {shape: Step((replies.refusal(errors.service_unavailable("The gateway's metering"), shape),), last=True) for shape in Shape}
 _FOLLOW: Final = {  # by whether the request changes, and whether the answer passes through us
     (False, False): replies.FOLLOW,
     (True, False): replies.FOLLOW_AND_CHANGE,
@@ -148,8 +150,9 @@ class Machine:
 
     def unrecorded(self) -> Step:
         """The `Opened` record could not be written: the request is refused, and ends without an event."""
+        shape = shape_of(self.context.path if self.context is not None else "")
         self.state, self.context = State.OVER, None
-        return Step(last=True) if self._observes else _UNAVAILABLE
+        return Step(last=True) if self._observes else _UNAVAILABLE[shape]
 
     def topped_up(self, held: Held | None, now_ms: int) -> Step:
         """The store's answer to `Step.top_up`; None: it is away."""
@@ -189,7 +192,7 @@ class Machine:
             context = verify(seen[headers.CONTEXT], self._rules.keys, self.request_id, seen.get(":path", ""), now_ms)
         except ContextError as error:
             self.state = State.OVER
-            return Step(_UNAVAILABLE.replies, refused=str(error), last=True)
+            return Step(_UNAVAILABLE[shape_of(seen.get(":path", ""))].replies, refused=str(error), last=True)
         self.context, self._opened_ms = context, now_ms
         if not (message.request_headers.end_of_stream or self._observes):
             self._changes = changes_for(context)
@@ -301,6 +304,8 @@ class Machine:
 
     def _tokens(self, context: RequestContext, elapsed_ms: int) -> Tokens:
         """What an engine did for the request: nothing when it did not get it, or answered with an error or without a body."""
+        if context.endpoint in TOKENLESS:
+            return NO_TOKENS
         if self._body is not None:
             return count(context, self._body.seen, self._learned.of(context), elapsed_ms, streams=self._body.streams)
         if self.state is State.RESPONSE_HEADERS and not self._status:

@@ -7,6 +7,7 @@ Header values travel in `raw_value`: ext_proc ignores `value` (ext_authz is the 
 from functools import lru_cache
 
 from ias import headers
+from ias.error_shapes import Shape
 from ias.errors import ApiError
 from protos.base_pb2 import HeaderValue, HeaderValueOption, HttpStatus
 from protos.ext_proc_pb2 import (
@@ -144,7 +145,7 @@ def _field(tag: bytes, content: bytes) -> bytes:
     return tag + size + content
 
 
-def refusal(error: ApiError) -> bytes:
+def refusal(error: ApiError, shape: Shape = Shape.OPENAI) -> bytes:
     """Answer the client in the engine's place; nothing reaches the engine."""
     named = (("content-type", "application/json"), *error.headers)
     return ProcessingResponse(
@@ -155,7 +156,7 @@ def refusal(error: ApiError) -> bytes:
                     HeaderValueOption(header=HeaderValue(key=name, raw_value=value.encode()), append_action=_OVERWRITE) for name, value in named
                 ]
             ),
-            body=error.openai_body(),
+            body=error.shaped(shape),
             details=f"ias_{error.code}",
         )
     ).SerializeToString()

@@ -1,11 +1,12 @@
 """Changes a request's JSON body where the contract needs it, and nowhere else: members that stay keep their bytes."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from ias.context import RequestContext
-from ias.endpoints import Endpoint
+from ias.endpoints import TOKENLESS, Endpoint
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _UNREADABLE = (ValueError, RecursionError)
@@ -42,14 +43,19 @@ class Rewritten:
     asked_running: bool
 
 
+UNCHANGED: Final = Changes()
+
+
 def changes_for(context: RequestContext) -> Changes:
     """Read the changes off the context."""
+    if context.endpoint in TOKENLESS:
+        return UNCHANGED  # its path names the model
     # `stream_options` is refused by engines in requests that do not stream; the other endpoints always report usage.
     options = context.stream and context.endpoint in _STREAM_OPTIONS
     return Changes(
         include_usage=context.add_usage and options,
         continuous_usage=context.continuous_usage and options,
-        model=context.upstream_model if context.upstream_model != context.model else None,
+        model=context.upstream_model if context.writes_model or context.upstream_model != context.model else None,
         output_cap=context.output_cap if context.endpoint in _CAPS else 0,
     )
 

@@ -1,5 +1,7 @@
 """What a request used, and how sure that is."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from ias.usage_event import UsageSource
@@ -18,3 +20,7 @@ class Tokens(Struct, frozen=True):
     def total(self) -> int:
         """What is charged."""
         return self.input + self.output
+
+
+NO_TOKENS: Final = Tokens(source=UsageSource.COUNTED)
+"""Of a model without tokens: that there were none is certain."""

@@ -69,6 +69,8 @@ class RequestContext(msgspec.Struct, frozen=True, array_like=True):
     """Of the request, without media: what the learned ratio of tokens per byte is about."""
     continuous_usage: bool = False
     """The engine can report usage in every chunk (`stream_options.continuous_usage_stats`): ask for it, and take it out of the answer."""
+    writes_model: bool = False
+    """The path names the model: write `upstream_model` into the body whatever it says."""
 
 
 class ContextError(Exception):

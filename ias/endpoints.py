@@ -13,7 +13,23 @@ class Endpoint(StrEnum):
     MESSAGES = "messages"
     """Anthropic's form of a chat."""
     MODELS = "models"
+    KSERVE_V1_PREDICT = "kserve_v1_predict"
+    KSERVE_V1_EXPLAIN = "kserve_v1_explain"
+    KSERVE_V1_STATUS = "kserve_v1_status"
+    KSERVE_V2_INFER = "kserve_v2_infer"
+    KSERVE_V2_METADATA = "kserve_v2_metadata"
+    KSERVE_V2_READY = "kserve_v2_ready"
+    KSERVE_V2_SERVER = "kserve_v2_server"
+    """What a server says about itself; here that is the gateway."""
 
 
-METERED: frozenset[Endpoint] = frozenset(Endpoint) - {Endpoint.MODELS}
+METERED: frozenset[Endpoint] = frozenset(Endpoint) - {Endpoint.MODELS, Endpoint.KSERVE_V2_SERVER}
 """Endpoints that reach an engine, and so are admitted and end as one usage event each."""
+
+TOKENLESS: frozenset[Endpoint] = frozenset(
+    {
+        *(Endpoint.KSERVE_V1_PREDICT, Endpoint.KSERVE_V1_EXPLAIN, Endpoint.KSERVE_V1_STATUS),
+        *(Endpoint.KSERVE_V2_INFER, Endpoint.KSERVE_V2_METADATA, Endpoint.KSERVE_V2_READY),
+    }
+)
+"""Those of traditional models: requests are limited and recorded, tokens do not exist, and the body is nobody's business but the engine's."""

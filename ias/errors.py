@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from ias.error_shapes import Shape, shape_of
+
 INVALID_REQUEST = "invalid_request_error"
 SERVER = "server_error"
 
-MESSAGES_PATH = "/v1/messages"
-"""Here, and below, errors have Anthropic's shape."""
 
 _ANTHROPIC_TYPES = {
     401: "authentication_error",
@@ -35,9 +35,19 @@ class ApiError(Exception):
     param: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
 
-    def body(self, path: str) -> bytes:
-        """Render the body that clients of a path expect."""
-        return self.anthropic_body() if path.startswith(MESSAGES_PATH) else self.openai_body()
+    def body(self, target: str) -> bytes:
+        """Render the body that clients of a request target expect."""
+        return self.shaped(shape_of(target))
+
+    def shaped(self, shape: Shape) -> bytes:
+        """Render the body in a shape."""
+        match shape:
+            case Shape.ANTHROPIC:
+                return self.anthropic_body()
+            case Shape.KSERVE:
+                return self.kserve_body()
+            case Shape.OPENAI:
+                return self.openai_body()
 
     def openai_body(self) -> bytes:
         """Render `{"error": {message, type, param, code}}`, as the official SDKs read it."""
@@ -76,6 +86,11 @@ def model_not_allowed(model: str) -> ApiError:
 def model_not_found(model: str) -> ApiError:
     """Unknown, unpublished and foreign models look the same: nobody learns of another tenant's models."""
     return ApiError(404, INVALID_REQUEST, "model_not_found", f"The model '{model}' does not exist or you do not have access to it.", "model")
+
+
+def wrong_protocol(model: str, instead: str) -> ApiError:
+    """The model is there and allowed, but its engine does not speak what was sent; `instead` says what it does."""
+    return ApiError(400, INVALID_REQUEST, "wrong_protocol", f"The model '{model}' does not take this request. Send {instead}.", "model")
 
 
 def unknown_url(method: str, path: str) -> ApiError:

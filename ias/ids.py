@@ -5,6 +5,9 @@ import uuid
 
 _RANDOM_BITS = 80
 
+NOBODY = str(uuid.UUID(int=0))
+"""Stands for user and key of a request without a credential."""
+
 
 def uuid7(unix_ms: int, random_bits: int | None = None) -> uuid.UUID:
     """Make a UUIDv7 (RFC 9562 §5.7) for a time in milliseconds; `random_bits` (80 bits) is for tests and replays."""

@@ -1,6 +1,6 @@
 """Envoy's own replies in our shape: `local_reply_config.mappers`, rendered from the error catalogue. The first match wins.
 
-Each is there twice: on the paths of the Messages API errors have Anthropic's shape, everywhere else OpenAI's.
+Each is there three times: on some paths errors have Anthropic's or KServe's shape (`ias.error_shapes`), everywhere else OpenAI's.
 
 Only replies that Envoy makes itself pass here, never an engine's. extauth's denials and extproc's immediate responses
 carry their own body and must pass untouched. They are told from failures of extauth and extproc by the code details:
@@ -8,9 +8,11 @@ a failure of extauth carries extauth's response flag too, an immediate response 
 `%RESPONSE_CODE_DETAILS%` is never printed: it holds socket paths and addresses.
 """
 
+import json
 from typing import Any
 
 from ias import errors, headers
+from ias.error_shapes import SHAPED_TARGETS, Shape
 from ias.errors import ApiError
 
 Json = dict[str, Any]
@@ -58,13 +60,12 @@ def _by_status(max_body_bytes: int) -> tuple[ApiError, ...]:
     )
 
 
-def _mappers(when: Json, error: ApiError) -> tuple[Json, Json]:
-    openai = {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
-    anthropic = {"type": "error", "error": {"type": error.anthropic_type, "message": error.message, "code": error.code}}
-    return _mapper(_all(_path_prefix(errors.MESSAGES_PATH), *_parts(when)), error, anthropic), _mapper(when, error, openai)
+def _mappers(when: Json, error: ApiError) -> list[Json]:
+    shaped = [_mapper(_all(_target(pattern), *_parts(when)), error, shape) for shape, pattern in SHAPED_TARGETS.items()]
+    return [*shaped, _mapper(when, error, Shape.OPENAI)]
 
 
-def _mapper(when: Json, error: ApiError, body: Json) -> Json:
+def _mapper(when: Json, error: ApiError, shape: Shape) -> Json:
     return {
         "filter": when,
         "status_code": error.status,
@@ -75,7 +76,7 @@ def _mapper(when: Json, error: ApiError, body: Json) -> Json:
         ],
         "body_format_override": {
             "content_type": "application/json",
-            "json_format": body,
+            "json_format": json.loads(error.shaped(shape)),
         },
     }
 
@@ -94,8 +95,8 @@ def _has_header(name: str) -> Json:
     return {"header_filter": {"header": {"name": name, "present_match": True}}}
 
 
-def _path_prefix(prefix: str) -> Json:
-    return {"header_filter": {"header": {"name": ":path", "string_match": {"prefix": prefix}}}}
+def _target(pattern: str) -> Json:
+    return {"header_filter": {"header": {"name": ":path", "string_match": {"safe_regex": {"regex": pattern}}}}}
 
 
 def _parts(when: Json) -> list[Json]:

@@ -50,6 +50,10 @@ class GatewayRoute:
     model: str
     targets: tuple[GatewayTarget, ...]
     traffic: GatewayTraffic = GatewayTraffic()
+    external_path: str = ""
+    """A second place of the model; requests to it, and below it, reach authorization too."""
+    requires_key: bool = True
+    """False: requests without a credential reach authorization at all places of the model."""
 
     @classmethod
     def to_one(cls, model: str, backend_id: str) -> "GatewayRoute":

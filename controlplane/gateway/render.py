@@ -21,8 +21,8 @@ Json = dict[str, Any]
 CDS_FILE = "cds.json"
 RDS_FILE = "rds.json"
 ROUTE_CONFIG_NAME = "models"
-INFERENCE_PREFIX = "/v1/"
-"""Paths that reach extauth. Everything else is unknown here, without a question to anyone."""
+INFERENCE_PREFIXES = ("/v1/", "/v2/", "/models/")
+"""Paths that reach extauth, beside `/v2` and those of publications. Everything else is unknown here, without a question to anyone."""
 
 _TYPE = "type.googleapis.com/envoy."
 _ENVOY_HEADERS = ("x-envoy-auth-partial-body", "x-envoy-external-address", "x-envoy-internal")
@@ -80,26 +80,37 @@ def render(state: GatewayState, trusted_ca: str) -> tuple[Resources, Resources]:
             models[route.model] = _model_route(str(pool["name"]), route)
         else:
             models[route.model] = _model_route(cluster_name(backends[route.targets[0].backend_id]), route)
-    return resources(clusters), resources([_route_configuration(models)])
+    return resources(clusters), resources([_route_configuration(models, _places(state.routes))])
 
 
-def _route_configuration(models: dict[str, Json]) -> Json:
+def _places(routes: Iterable[GatewayRoute]) -> dict[str, bool]:
+    """Prefixes of paths with rules of their own, and whether a credential is needed there.
+
+    A prefix may match more than is meant: then extauth refuses what Envoy would have.
+    """
+    places: dict[str, bool] = {}
+    for route in routes:
+        prefixes = [] if route.requires_key else [f"/models/{route.model}/", f"/v1/models/{route.model}", f"/v2/models/{route.model}"]
+        if route.external_path and not (route.requires_key and route.external_path.startswith(INFERENCE_PREFIXES)):
+            prefixes.append(route.external_path)
+        for prefix in prefixes:
+            places[prefix] = places.get(prefix, True) and route.requires_key
+    return places
+
+
+def _route_configuration(models: dict[str, Json], places: dict[str, bool]) -> Json:
     host: Json = {
         "name": "gateway",
         "domains": ["*"],
         "retry_policy": _RETRY,
     }
     if models:
-        host["matcher"] = {
-            "matcher_tree": {
-                "input": {
-                    "name": "model",
-                    "typed_config": {"@type": _TYPE + "type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": headers.MODEL},
-                },
-                "exact_match_map": {"map": {model: _action(route) for model, route in models.items()}},
-            },
-            "on_no_match": _action({"@type": _TYPE + "config.route.v3.RouteList", "routes": _fall_through()}),
-        }
+        rest = _routes(_fall_through())
+        if places:
+            entries = {prefix: _routes(_entry(requires_key)) for prefix, requires_key in places.items()}
+            rest = {"matcher": {"matcher_tree": {"input": _input("path", ":path"), "prefix_match_map": {"map": entries}}, "on_no_match": rest}}
+        exactly = {"map": {model: _action(route) for model, route in models.items()}}
+        host["matcher"] = {"matcher_tree": {"input": _input("model", headers.MODEL), "exact_match_map": exactly}, "on_no_match": rest}
     else:
         host["routes"] = _fall_through()  # Envoy refuses an empty map
     return {
@@ -113,22 +124,44 @@ def _route_configuration(models: dict[str, Json]) -> Json:
 
 def _fall_through() -> list[Json]:
     """Routes of requests that carry no known model. The one that a request meets first also decides about its filters."""
-    without_credential = [{"name": name, "present_match": False} for name in headers.CREDENTIALS]
+    return [
+        *_before_entry(),
+        *(route for prefix in INFERENCE_PREFIXES for route in _entry_at({"prefix": prefix})),
+        *_entry_at({"path": "/v2"}),
+        {"name": "unknown-url", "match": {"prefix": "/"}, **_answer(404), "typed_per_filter_config": _DISABLED},
+    ]
+
+
+def _entry(requires_key: bool) -> list[Json]:
+    """The same at a place of a publication's own."""
+    return [*_before_entry(), *_entry_at({"prefix": "/"}, requires_key)]
+
+
+def _before_entry() -> list[Json]:
     return [
         # CONNECT has no path and no end: extauth would wait for its body.
         {"name": "connect", "match": {"connect_matcher": {}}, **_answer(403), "typed_per_filter_config": _DISABLED},
         # extauth passed it, but the model is not in these routes (yet, or no more); extproc still records the request.
         {"name": "unknown-model", "match": {"prefix": "/", "headers": [{"name": headers.MODEL, "present_match": True}]}, **_answer(404)},
-        # No credential: refused before a byte of body is buffered.
-        {
-            "name": "no-credential",
-            "match": {"prefix": INFERENCE_PREFIX, "headers": without_credential},
-            **_answer(401),
-            "typed_per_filter_config": _DISABLED,
-        },
-        {"name": "entry", "match": {"prefix": INFERENCE_PREFIX}, **_answer(404)},
-        {"name": "unknown-url", "match": {"prefix": "/"}, **_answer(404), "typed_per_filter_config": _DISABLED},
     ]
+
+
+def _entry_at(match: Json, requires_key: bool = True) -> list[Json]:
+    entry = {"name": "entry", "match": match, **_answer(404)}
+    if not requires_key:
+        return [entry]
+    # No credential: refused before a byte of body is buffered.
+    without_credential = [{"name": name, "present_match": False} for name in headers.CREDENTIALS]
+    refused = {"name": "no-credential", "match": {**match, "headers": without_credential}, **_answer(401), "typed_per_filter_config": _DISABLED}
+    return [refused, entry]
+
+
+def _input(name: str, header: str) -> Json:
+    return {"name": name, "typed_config": {"@type": _TYPE + "type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": header}}
+
+
+def _routes(routes: list[Json]) -> Json:
+    return _action({"@type": _TYPE + "config.route.v3.RouteList", "routes": routes})
 
 
 def _answer(status: int) -> Json:

@@ -28,6 +28,8 @@ class PublicationRepository(Repository):
         query = (
             select(
                 publications.c.model,
+                publications.c.external_path,
+                publications.c.require_api_key,
                 publications.c.traffic,
                 own.c.id.label("own_id"),
                 own.c.base_url.label("own_url"),
@@ -51,11 +53,11 @@ class PublicationRepository(Repository):
             if all(row.target_id != first.own_id for row in targets):
                 # Published or moved by the version before, which knows one backend only.
                 reached.add(GatewayBackend(str(first.own_id), first.own_url))
-                routes.append(GatewayRoute(model, (GatewayTarget(str(first.own_id)),), GatewayTraffic(**first.traffic)))
-                continue
-            reached |= {GatewayBackend(str(row.target_id), row.target_url) for row in targets}
-            weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in targets)
-            routes.append(GatewayRoute(model, weighed, GatewayTraffic(**first.traffic)))
+                weighed = (GatewayTarget(str(first.own_id)),)
+            else:
+                reached |= {GatewayBackend(str(row.target_id), row.target_url) for row in targets}
+                weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in targets)
+            routes.append(GatewayRoute(model, weighed, GatewayTraffic(**first.traffic), first.external_path or "", first.require_api_key))
         return GatewayState(backends=tuple(sorted(reached)), routes=tuple(routes))
 
     async def add(self, values: Mapping[str, Any], targets: Sequence[Chosen], tenant_ids: Collection[UUID]) -> None:

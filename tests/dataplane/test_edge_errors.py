@@ -51,7 +51,7 @@ async def test_any_credential_header_reaches_authorization(dataplane: Dataplane,
     assert dataplane.extauth.requests[0].headers[header] == "something"
 
 
-@pytest.mark.parametrize("path", ["/", "/metrics", "/v1", "/v2/models", "/healthz"])
+@pytest.mark.parametrize("path", ["/", "/metrics", "/v1", "/v3/models", "/models", "/healthz"])
 async def test_other_paths_are_unknown_without_a_question_to_anyone(dataplane: Dataplane, path: str) -> None:
     is_error(await dataplane.client.get(path + "?secret=1", headers={"authorization": GOOD_KEY}), errors.unknown_url("GET", path))
     assert not dataplane.extauth.requests

@@ -2,6 +2,7 @@
 
 import pytest
 
+from extauth.client_address import client_address
 from ias import headers
 from tests.dataplane.conftest import CHAT, MODEL, Dataplane
 from tests.dataplane.raw import exchange
@@ -38,6 +39,11 @@ async def test_processor_and_authorization_get_only_the_headers_they_need(datapl
     assert "cookie" not in dataplane.extauth.requests[0].headers
     assert dataplane.extauth.requests[0].headers["x-request-tags"] == "team=a"
     assert dataplane.extproc.requests[0].keys() == {":path", "content-type", "content-length", "x-request-id", "x-ias-context"}
+
+
+async def test_authorization_learns_from_where_a_request_comes(dataplane: Dataplane) -> None:
+    assert (await dataplane.chat(headers={"x-forwarded-for": "203.0.113.9"})).status_code == 200
+    assert client_address(dataplane.extauth.requests[0].headers) == "127.0.0.1", "no proxy in front is trusted"
 
 
 @pytest.mark.parametrize("sent", ['not-a-uuid\\"},{', "7d0b8a4e-0b5a-4a51-9d3c-0f4f4e8a9e11"])

@@ -22,11 +22,14 @@ def test_found(headers: dict[str, str]) -> None:
     assert presented_key(headers) == KEY
 
 
+@pytest.mark.parametrize("headers", [{}, {"cookie": KEY.text}])
+def test_none(headers: dict[str, str]) -> None:
+    assert presented_key(headers) is None
+
+
 @pytest.mark.parametrize(
     "headers",
     [
-        {},
-        {"cookie": KEY.text},
         {"authorization": ""},
         {"authorization": KEY.text},
         {"authorization": f"Basic {KEY.text}"},
@@ -41,7 +44,7 @@ def test_found(headers: dict[str, str]) -> None:
         {"x-api-key": "A" * 100_000},
     ],
 )
-def test_none_malformed_or_contradictory(headers: dict[str, str]) -> None:
+def test_malformed_or_contradictory(headers: dict[str, str]) -> None:
     with pytest.raises(ApiError) as refused:
         presented_key(headers)
     assert refused.value.status == 401

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from extauth.decision import MAX_TARGET_LENGTH, Incoming, Passage, answer_models, authenticate, decide, identify
+from extauth.decision import MAX_TARGET_LENGTH, Incoming, Passage, answer_here, authenticate, decide, identify
 from extauth.learned import LearnedValues
 from extauth.operation import Operation
 from extauth.publications import PublicationIndex
@@ -24,7 +24,7 @@ PUBLICATIONS = index(publication(limits=ScopeLimits(requests_per_minute=60, burs
 
 
 def passage(request: Incoming, publications: PublicationIndex = PUBLICATIONS, learned: LearnedValues | None = None, **changes: Any) -> Passage:
-    operation, _ = identify(request)
+    operation, _ = identify(request, publications)
     return decide(request, operation, known(**changes), publications, learned or LearnedValues(1), POLICY, now_ms=1)
 
 
@@ -87,7 +87,7 @@ def test_the_mode_of_the_org_goes_before_that_of_the_publication(
 
 
 def test_where_extproc_only_watches_every_request_is_lenient() -> None:
-    operation, _ = identify(incoming())
+    operation, _ = identify(incoming(), PUBLICATIONS)
     record = known(admission_mode=AdmissionMode.STRICT, org_limits=ScopeLimits(tokens_per_minute=100_000))
     result = decide(incoming(), operation, record, PUBLICATIONS, LearnedValues(1), replace(POLICY, shadow=True), now_ms=1)
     assert (result.context.mode, result.plan.output_cap, result.plan.step) == (AdmissionMode.LENIENT, 0, 0)
@@ -234,17 +234,17 @@ def test_a_pepper_that_is_missing_is_our_fault_and_no_401() -> None:
 
 def test_the_list_of_models() -> None:
     publications = index(publication("b"), publication("a"), publication("c", allowed_org_ids=("org-2",)))
-    listed = msgspec.json.decode(answer_models(Operation(Endpoint.MODELS), known(), publications))
+    listed = msgspec.json.decode(answer_here(incoming(), Operation(Endpoint.MODELS), known(), publications))
     assert listed["object"] == "list"
     assert [model["id"] for model in listed["data"]] == ["a", "b"]
-    narrow = msgspec.json.decode(answer_models(Operation(Endpoint.MODELS), known(allowed_models=("b",)), publications))
+    narrow = msgspec.json.decode(answer_here(incoming(), Operation(Endpoint.MODELS), known(allowed_models=("b",)), publications))
     assert [model["id"] for model in narrow["data"]] == ["b"]
 
 
 def test_one_model() -> None:
     publications = index(publication("a"), publication("b"))
-    assert msgspec.json.decode(answer_models(Operation(Endpoint.MODELS, "a"), known(), publications))["id"] == "a"
+    assert msgspec.json.decode(answer_here(incoming(), Operation(Endpoint.MODELS, "a"), known(), publications))["id"] == "a"
     for model, patterns, status in (("c", (), 404), ("b", ("a",), 403)):
         with pytest.raises(ApiError) as error:
-            answer_models(Operation(Endpoint.MODELS, model), known(allowed_models=patterns), publications)
+            answer_here(incoming(), Operation(Endpoint.MODELS, model), known(allowed_models=patterns), publications)
         assert error.value.status == status

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from extauth import security_events
-from extauth.refusal_counts import network_of
-from extauth.security_events import SecurityEvents, client_address
+from extauth.client_address import client_address, network_of
+from extauth.security_events import SecurityEvents
 from ias.kafka import KafkaUnavailable, Message, Publisher
 from ias.security_event import SUFFIX, RequestsRefused, decode
 from tests.support.usage_events import some_id

@@ -33,10 +33,16 @@ GOLDEN_OF_BEFORE = (
     "6R1c2Vyo2tleaNwdWKlbGxhbWGqbWV0YS9sbGFtYbBjaGF0X2NvbXBsZXRpb25zw8OBpHRlYW2hYQ.U4Htn4N76_y5MU-YLI5veg"
 )
 """Signed before fields were appended behind the tags."""
-GOLDEN = (
+GOLDEN_WITHOUT_WRITES_MODEL = (
     "1.k2.3AAX2SQwMTllMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDClcmVxLTG0L3YxL2NoYXQvY29tcGxldGlvbnPPAAABnnBEiACjb3JnpH"
     "VzZXKja2V5o3B1YqVsbGFtYaptZXRhL2xsYW1hsGNoYXRfY29tcGxldGlvbnPDw4GkdGVhbaFhAADDqGJhbGFuY2VkAAEAAMI.DinL4zaauovLnxSjq"
     "L2bQw"
+)
+"""Signed by the version before."""
+GOLDEN = (
+    "1.k2.3AAY2SQwMTllMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDClcmVxLTG0L3YxL2NoYXQvY29tcGxldGlvbnPPAAABnnBEiACjb3Jn"
+    "pHVzZXKja2V5o3B1YqVsbGFtYaptZXRhL2xsYW1hsGNoYXRfY29tcGxldGlvbnPDw4GkdGVhbaFhAADDqGJhbGFuY2VkAAEAAMLC.WyU3UCbTv_lEydl6"
+    "HWEI3A"
 )
 
 
@@ -49,7 +55,7 @@ def read(
 def test_a_context_that_was_signed_once_stays_readable() -> None:
     """Version 1 on the wire: extauth and extproc are of different releases during every upgrade."""
     assert sign(CONTEXT, KEYS) == GOLDEN
-    assert read(GOLDEN) == read(GOLDEN_OF_BEFORE) == CONTEXT
+    assert read(GOLDEN) == read(GOLDEN_WITHOUT_WRITES_MODEL) == read(GOLDEN_OF_BEFORE) == CONTEXT
 
 
 def test_the_previous_key_is_accepted_and_a_retired_one_is_not() -> None:
@@ -115,7 +121,7 @@ def test_a_newer_writer_that_appends_a_field_is_readable() -> None:
 
 
 def test_an_older_writer_without_the_last_field_is_readable() -> None:
-    newest = msgspec.structs.replace(CONTEXT, continuous_usage=True)
+    newest = msgspec.structs.replace(CONTEXT, writes_model=True)
     assert read(signed_array(list(msgspec.structs.astuple(newest))[:-1])) == CONTEXT
 
 

@@ -23,6 +23,7 @@ ARGUMENTS: dict[str, object] = {
     "retry_after_ms": 1_500,
     "headers": (("x-ratelimit-limit-requests", "60"),),
     "what": "The admission store",
+    "instead": "POST /v2/models/iris/infer",
     "budget_name": "monthly token budget of the organization",
     "reset_ms": 864_000_001,
 }
