@@ -20,10 +20,9 @@ Json = dict[str, Any]
 _TEMPLATE = "bootstrap.yaml"
 _BUFFER_HEADROOM_BYTES = 6 * 1024 * 1024
 
-_ADDRESS_HEADERS = ("x-envoy-external-address", "x-forwarded-for")
 _AUTHORIZATION_HEADERS = (
     *(*headers.CREDENTIALS, "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.TAGS),
-    *_ADDRESS_HEADERS,
+    "x-envoy-external-address",
 )
 _PROCESSING_HEADERS = (":path", ":status", "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.CONTEXT)
 
