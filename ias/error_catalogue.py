@@ -47,6 +47,11 @@ CATALOGUE = (
         "media by an URL: the engine would fetch it from inside the network",
         "send it as a `data:` URL",
     ),
+    Entry(
+        errors.wrong_protocol(MODEL, f"POST /models/{MODEL}/predict"),
+        "an OpenAI request to a model whose engine speaks KServe's protocols, or the other way round",
+        "send what the message says",
+    ),
     Entry(errors.malformed_request(), "HTTP that the edge does not take: an escaped slash in the path, a broken header", "send plain HTTP"),
     Entry(
         errors.invalid_api_key(),

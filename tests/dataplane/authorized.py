@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState
+from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState, GatewayTarget
 from extauth.admission import Admissions
 from extauth.decision import Policy
 from extauth.grpc_service import CheckService
@@ -87,7 +87,8 @@ class Authorized:
     async def publish(self, *publications: Publication) -> None:
         """Publish at the gateway, then at extauth."""
         backend = GatewayBackend("engine", self.dataplane.engine.url)
-        routes = (GatewayRoute(p.model, "engine", p.external_path or "", p.require_api_key) for p in publications)
+        targets = (GatewayTarget("engine"),)
+        routes = (GatewayRoute(p.model, targets, external_path=p.external_path or "", requires_key=p.require_api_key) for p in publications)
         await self.dataplane.gateway.apply(GatewayState((backend,), tuple(routes)))
         self.extauth.publish(*publications)
 
