@@ -53,7 +53,7 @@ class PublicationRepository(Repository):
             if all(row.target_id != first.own_id for row in targets):
                 # Published or moved by the version before, which knows one backend only.
                 reached.add(GatewayBackend(str(first.own_id), first.own_url))
-                weighed = (GatewayTarget(str(first.own_id)),)
+                weighed: tuple[GatewayTarget, ...] = (GatewayTarget(str(first.own_id)),)
             else:
                 reached |= {GatewayBackend(str(row.target_id), row.target_url) for row in targets}
                 weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in targets)
