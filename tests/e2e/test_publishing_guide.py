@@ -10,10 +10,12 @@ import pytest
 
 from tests.e2e.world import World, until
 from tests.support.guide import Section, Shell, commands_of, sections_of
+from tests.support.old_exports import OLD_KEY, export, published
 from tests.support.simulator import Simulator, running_simulator
 from tests.support.stack import Stack
 
 PAGE = Path(__file__).parents[2] / "docs" / "publishing_guide.md"
+MODELS = ("my-model", "my-llm", "tenant-b-model", "my-old-model")
 SECTIONS = {section.title: section for section in sections_of(PAGE.read_text()) if section.blocks or section.rows}
 HOSTNAME = "api.router.inference-in-a-box"
 PUBLICATION = {"modelName": "my-model", "tenantId": "tenant-a", "publicHostname": HOSTNAME, "status": "published"}
@@ -31,7 +33,7 @@ NOT_YET = {
 def engine(stack: Stack | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
     if stack is None:
         pytest.skip("its engine must reach the gateway, and its logs are read: only with a service that was started here")
-    with running_simulator(tmp_path_factory.mktemp("engine"), "--models", "my-model,my-llm,tenant-b-model") as running:
+    with running_simulator(tmp_path_factory.mktemp("engine"), "--models", ",".join(MODELS)) as running:
         yield running
 
 
@@ -42,10 +44,12 @@ def shell(world: World, engine: Simulator, stack: Stack, tmp_path: Path) -> Iter
     (tmp_path / ".curlrc").write_text(
         f'silent\nshow-error\nfail-with-body\nconnect-to = "localhost:8085:{api}"\nconnect-to = "{HOSTNAME}:80:{gateway}"\n'
     )
+    old = published("my-old-model", modelType="openai", externalUrl=f"https://{HOSTNAME}/v1/models/my-old-model")
+    (tmp_path / "backup-published-models.yaml").write_text(export(old))
     environment = {"IAS_ADMIN_URL": world.api, "IAS_ADMIN_PASSWORD": world.admin_password, "IAS_HOME": str(stack.home), "http_proxy": ""}
     addresses = {f"https://{HOSTNAME}": f"http://{HOSTNAME}", "http://10.0.0.7:8000": engine.url}
     yield Shell(tmp_path, environment, {**addresses, '"password": "password"': f'"password": {json.dumps(world.admin_password)}'})
-    for model in ("my-model", "my-llm", "tenant-b-model"):
+    for model in MODELS:
         world.admin.raw("DELETE", f"/api/models/{model}/publish")
     for tenant in ("tenant-a", "tenant-b"):
         world.admin.raw("DELETE", f"/api/org/{tenant}")
@@ -148,6 +152,14 @@ class Reader:
     def older_publication(self, answer: str) -> None:
         has(json.loads(answer), **PUBLICATION)
 
+    def taken_over(self, plan: str, applied: str) -> None:
+        assert re.search(r"tenant-a +my-old-model +publish ", plan)
+        assert re.search(r"tenant-a +my-old-model +published ", applied)
+        kept = json.loads((self.shell.home / "new-keys.jsonl").read_text())
+        has(kept, tenantId="tenant-a", modelName="my-old-model")
+        until(lambda: self.world.model_names(kept["apiKey"]) == {"my-old-model"})
+        assert not self.world.model_names(OLD_KEY)
+
     def counterparts(self) -> None:
         """Each command of Kubernetes has one of this machine that works, or a reason."""
         head, *rows = SECTIONS["Commands of Kubernetes"].rows
@@ -177,6 +189,7 @@ EXPECTED: dict[str, Callable[..., None]] = {
     "Publish for another tenant": Reader.for_another_tenant,
     "Publish an OpenAI model": Reader.an_openai_model,
     "Give an older publication a hostname": Reader.older_publication,
+    "Take over the publications of an older installation": Reader.taken_over,
     "Commands of Kubernetes": Reader.counterparts,
 }
 
