@@ -118,7 +118,7 @@ def _described(data: Mapping[str, Any]) -> dict[str, Any] | None:
 def _config(old: Mapping[str, Any], model: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     notes = []
     host, path = _address(_text(old.get("externalUrl")))
-    wanted = {
+    wanted: dict[str, Any] = {
         "modelType": kind if (kind := _text(old.get("modelType")).lower()) in _TYPES else None,
         "publicHostname": _text(old.get("publicHostname")) or host,
         "externalPath": path if path not in {"", "/", f"/v1/models/{model}"} else None,
