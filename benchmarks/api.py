@@ -40,12 +40,17 @@ def replicas(database_url: str, count: int, folder: Path) -> Iterator[Sequence[s
             process.wait(timeout=20)
 
 
-def sign_in(address: str, database_url: str) -> str:
-    """Make the first System Admin and return a token."""
+def first_admin(database_url: str) -> dict[str, str]:
+    """Make the first System Admin and return user id and password."""
     environment = {**os.environ, "IAS_DATABASE_URL": database_url}
     made = subprocess.run([sys.executable, "-m", "controlplane", "bootstrap-admin"], env=environment, capture_output=True, text=True, check=True)
-    admin = json.loads(made.stdout)
-    token: str = httpx2.post(f"{address}/api/login", json=admin, timeout=30).json()["token"]
+    admin: dict[str, str] = json.loads(made.stdout)
+    return admin
+
+
+def sign_in(address: str, person: dict[str, str]) -> str:
+    """Return a token for a user id and password."""
+    token: str = httpx2.post(f"{address}/api/login", json=person, timeout=30).json()["token"]
     return token
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import asyncpg
 import httpx2
 
-from benchmarks.api import replicas, sign_in
+from benchmarks.api import first_admin, replicas, sign_in
 from benchmarks.ledger import postgres
 from benchmarks.measuring import result
 from tests.support.postgres import migrate, run_apart
@@ -45,7 +45,7 @@ def main() -> None:
         url = server.url()
         run_apart(migrate(url))
         with replicas(url, 2, Path(folder)) as addresses:
-            figures, kept = run_apart(measure(url, list(addresses), sign_in(addresses[0], url)))
+            figures, kept = run_apart(measure(url, list(addresses), sign_in(addresses[0], first_admin(url))))
     lost = figures.writes - kept
     print(f"{figures.writes} changes by {WRITERS} writers on 2 replicas in {figures.seconds:.1f} s ({figures.writes / figures.seconds:.0f}/s)")
     print(f"overtaken and repeated {figures.overtaken}, lost {lost}, errors {len(figures.errors)} {figures.errors[:3]}")

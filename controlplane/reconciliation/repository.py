@@ -53,7 +53,7 @@ class ReconciliationRepository(Repository):
         served = {row.id: (row.backend_id, row.upstream_model) for row in (await self.uow.execute(query)).all()}
         totals: defaultdict[tuple[UUID, str], Tokens] = defaultdict(lambda: Tokens(0, 0))
         for row in groups:
-            if (by := served.get(row.publication_id)) is not None:
+            if (by := served.get(UUID(row.group))) is not None:
                 totals[by] = Tokens(totals[by].input + int(row.input_tokens), totals[by].output + int(row.output_tokens))
         return totals
 

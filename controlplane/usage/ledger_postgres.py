@@ -4,13 +4,14 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import TypeAlias
 
 import asyncpg
 
 from controlplane.usage import ledger_sql as sql
 from controlplane.usage.ports import DeadLetter, LedgerRefused, LedgerUnavailable, Position, Positions, Written
-from controlplane.usage.rollups import Group, Sums, days, quarter_hours
+from controlplane.usage.rollups import Group, Rollup, Sums, roll_up
 from controlplane.usage.rules import cleaned, instant, last_used, merge
 from ias.usage_event import Outcome, RequestRecorded
 
@@ -79,9 +80,8 @@ class PostgresLedger:
             replaced = {event.event_id for event in removed}
             added = [event for event in unique if event.event_id in inserted or event.event_id in replaced]
         if added:
-            quarters = quarter_hours(added, removed)
-            await connection.execute(sql.add_to("usage_quarter_hours"), *_columns(quarters))
-            await connection.execute(sql.add_to("usage_days"), *_columns(days(quarters)))
+            for rollup, changes in roll_up(added, removed).items():
+                await connection.execute(sql.add_to(rollup), *_columns(rollup, changes))
         used = last_used(unique)
         await connection.execute(sql.USED, list(used), list(used.values()))
         return Written(len(rows), len(removed), delivered - len(added))
@@ -108,6 +108,7 @@ class PostgresLedger:
         try:
             if self._connection is None or self._connection.is_closed():
                 settings = {"application_name": "ias-worker", "timezone": "UTC", "statement_timeout": "30s", "lock_timeout": "10s"}
+                settings |= sql.WRITES_EVERY_ROLLUP
                 self._connection = await asyncpg.connect(
                     self._database_url, timeout=_CONNECT_TIMEOUT_S, command_timeout=_COMMAND_TIMEOUT_S, server_settings=settings
                 )
@@ -150,15 +151,10 @@ def _row(event: RequestRecorded) -> tuple[object, ...]:
     )
 
 
-def _columns(rollup: dict[Group, Sums]) -> list[list[object]]:
-    rows = [
-        (group.period_start, *_dimensions(group), *sums[:-2], _array(sums.durations), _array(sums.first_tokens)) for group, sums in rollup.items()
-    ]
+def _columns(rollup: Rollup, changes: dict[Group, Sums]) -> list[list[object]]:
+    of_group, of_sums = attrgetter("period_start", *(dimension.column for dimension in rollup.dimensions)), attrgetter(*rollup.counts)
+    rows = [(*of_group(group), *of_sums(sums), _array(sums.durations), _array(sums.first_tokens)) for group, sums in changes.items()]
     return [list(column) for column in zip(*rows, strict=True)]
-
-
-def _dimensions(group: Group) -> tuple[str, ...]:
-    return (group.org_id, group.user_id, group.key_id, group.publication_id, group.model, group.endpoint, group.outcome)
 
 
 def _array(numbers: tuple[int, ...]) -> str:

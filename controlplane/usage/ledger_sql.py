@@ -1,8 +1,11 @@
 """The SQL of the ledger's writer."""
 
+from functools import cache
+
 import asyncpg
 import msgspec
 
+from controlplane.usage.rollups import Rollup
 from controlplane.usage.rules import instant
 from ias.usage_event import Outcome, RequestRecorded
 
@@ -87,29 +90,23 @@ locked AS (
 UPDATE keys SET last_used_at = locked.at FROM locked WHERE keys.id = locked.id
 """
 
-_DIMENSIONS = {
-    "period_start": "timestamptz",
-    "org_id": "uuid",
-    "user_id": "uuid",
-    "key_id": "uuid",
-    "publication_id": "uuid",
-    "model": "text",
-    "endpoint": "text",
-    "outcome": "text",
-}
-_SUMS = ("requests", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
 _HISTOGRAMS = ("durations", "first_tokens")
 
+WRITES_EVERY_ROLLUP = {"ias.writes_every_rollup": "on"}
+"""Set on the connection of a writer that knows all rollups. For one of the version before, which does not, triggers write the newer ones."""
 
-def add_to(rollup: str) -> str:
-    """The statement that adds sums to the rows of one of the two rollups."""
-    names = ", ".join((*_DIMENSIONS, *_SUMS, *_HISTOGRAMS))
-    kinds = (*_DIMENSIONS.values(), *("bigint" for _ in _SUMS), *("text" for _ in _HISTOGRAMS))
+
+@cache
+def add_to(rollup: Rollup) -> str:
+    """The statement that adds sums to the rows of a rollup."""
+    keys = {"period_start": "timestamptz"} | {dimension.column: _COLUMNS[dimension.column] for dimension in rollup.dimensions}
+    names = ", ".join((*keys, *rollup.counts, *_HISTOGRAMS))
+    kinds = (*keys.values(), *("bigint" for _ in rollup.counts), *("text" for _ in _HISTOGRAMS))
     arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, 1))
-    values = ", ".join((*_DIMENSIONS, *_SUMS, *(f"{name}::bigint[]" for name in _HISTOGRAMS)))
-    sums = [f"{name} = kept.{name} + excluded.{name}" for name in _SUMS]
+    values = ", ".join((*keys, *rollup.counts, *(f"{name}::bigint[]" for name in _HISTOGRAMS)))
+    sums = [f"{name} = kept.{name} + excluded.{name}" for name in rollup.counts]
     sums += [f"{name} = histogram_add(kept.{name}, excluded.{name})" for name in _HISTOGRAMS]
     return f"""
-INSERT INTO {rollup} AS kept ({names}) SELECT {values} FROM unnest({arrays}) AS change ({names})
-ON CONFLICT ({", ".join(_DIMENSIONS)}) DO UPDATE SET {", ".join(sums)}
-"""  # noqa: S608
+INSERT INTO {rollup.table} AS kept ({names}) SELECT {values} FROM unnest({arrays}) AS change ({names})
+ON CONFLICT ({", ".join(keys)}) DO UPDATE SET {", ".join(sums)}
+"""  # noqa: S608  # only names of ours

@@ -44,6 +44,11 @@ def cover(period: Period, coarsest: Grain = Grain.DAY) -> list[Part]:
     return _cover(period, [(grain, widths[grain]) for grain in grains])
 
 
+def begin_of_day(moment: datetime) -> datetime:
+    """Return the midnight (UTC) before a moment; raise OverflowError before the calendar."""
+    return _floor(moment, DAY)
+
+
 def _cover(period: Period, grains: list[tuple[Grain, timedelta]]) -> list[Part]:
     if period.end is not None and period.start >= period.end:
         return []

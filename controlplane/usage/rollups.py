@@ -1,10 +1,13 @@
 """Rollups: what a change of the ledger adds to the sums of its quarter hour and its day. Pure arithmetic over events."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from operator import add
 from typing import NamedTuple
 
+from controlplane.usage.dimensions import ERRORS, Dimension
+from controlplane.usage.periods import DAY, QUARTER_HOUR, Grain
 from controlplane.usage.rules import instant
 from ias.usage_event import RequestRecorded
 
@@ -14,12 +17,46 @@ DURATION_BOUNDS_MS = (100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000
 FIRST_TOKEN_BOUNDS_MS = (20, 40, 60, 80, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000)
 """The same for the time to the first token of streams that had one (from 20 ms on, OpenTelemetry's bounds for it)."""
 
-QUARTER_HOUR_MS = 15 * 60 * 1_000
-DAY_MS = 24 * 60 * 60 * 1_000
+QUARTER_HOUR_MS = QUARTER_HOUR // timedelta(milliseconds=1)
+DAY_MS = DAY // timedelta(milliseconds=1)
+_WIDTHS_MS = {Grain.QUARTER_HOUR: QUARTER_HOUR_MS, Grain.DAY: DAY_MS}
+
+_COUNT_NAMES = ("requests", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
+
+
+class Rollup(NamedTuple):
+    """A table of sums: the time that a row stands for, and what rows keep apart."""
+
+    table: str
+    grain: Grain
+    dimensions: tuple[Dimension, ...]
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """Its sums beside the histograms. Where outcomes are not kept apart, errors are counted."""
+        return _COUNT_NAMES if Dimension.OUTCOME in self.dimensions else (*_COUNT_NAMES, "errors")
+
+    def tells(self, grain: Grain, dimensions: Iterable[Dimension]) -> bool:
+        """Whether it has rows of this time that keep these apart."""
+        return self.grain is grain and set(dimensions) <= set(self.dimensions)
+
+
+_OF_A_MODEL = (Dimension.PUBLICATION, Dimension.MODEL, Dimension.ENDPOINT, Dimension.OUTCOME)
+QUARTER_HOURS = Rollup("usage_quarter_hours", Grain.QUARTER_HOUR, tuple(Dimension))
+ROLLUPS = (
+    QUARTER_HOURS,
+    Rollup("usage_days", Grain.DAY, tuple(Dimension)),
+    Rollup("usage_org_model_quarter_hours", Grain.QUARTER_HOUR, (Dimension.ORG, *_OF_A_MODEL)),
+    Rollup("usage_org_model_days", Grain.DAY, (Dimension.ORG, *_OF_A_MODEL)),
+    Rollup("usage_org_days", Grain.DAY, (Dimension.ORG,)),
+    Rollup("usage_model_quarter_hours", Grain.QUARTER_HOUR, _OF_A_MODEL),
+    Rollup("usage_model_days", Grain.DAY, _OF_A_MODEL),
+)
+"""From the longest to the shortest. Writers go through them in this order, so that rows which all of them need are locked last and shortest."""
 
 
 class Group(NamedTuple):
-    """The requests of one period that are summed up in one row."""
+    """The requests of one period that are summed up in one row. What a rollup does not keep apart is empty."""
 
     org_id: str
     period_ms: int
@@ -44,17 +81,18 @@ class Sums(NamedTuple):
     cached_input_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    errors: int
     durations: tuple[int, ...]
     first_tokens: tuple[int, ...]
 
 
-_COUNTS = 5
+_COUNTS = 6
 _FIRST_TOKENS = _COUNTS + len(DURATION_BOUNDS_MS) + 1
 _WIDTH = _FIRST_TOKENS + len(FIRST_TOKEN_BOUNDS_MS) + 1
 
 
 def quarter_hours(added: Iterable[RequestRecorded], removed: Iterable[RequestRecorded] = ()) -> dict[Group, Sums]:
-    """Return what to add to each row of quarter hours, in the order in which every writer locks the rows."""
+    """Return what to add to each row of `QUARTER_HOURS`, in the order in which every writer locks the rows."""
     totals: dict[Group, list[int]] = {}
     for sign, events in ((1, added), (-1, removed)):
         for event in events:
@@ -76,38 +114,48 @@ def quarter_hours(added: Iterable[RequestRecorded], removed: Iterable[RequestRec
             total[2] += sign * event.cached_input_tokens
             total[3] += sign * event.output_tokens
             total[4] += sign * event.reasoning_tokens
+            total[5] += sign * (event.outcome in ERRORS)
             total[_COUNTS + bisect_left(DURATION_BOUNDS_MS, event.duration_ms)] += sign
             if (first := event.time_to_first_token_ms) is not None:
                 total[_FIRST_TOKENS + bisect_left(FIRST_TOKEN_BOUNDS_MS, first)] += sign
-    return _sorted(totals)
+    return {group: _sums(totals[group]) for group in sorted(totals)}
 
 
-def days(quarters: dict[Group, Sums]) -> dict[Group, Sums]:
-    """Return the same for whole days."""
-    totals: dict[Group, list[int]] = {}
-    for group, sums in quarters.items():
-        day = group._replace(period_ms=group.period_ms - group.period_ms % DAY_MS)
-        numbers = _numbers(sums)
-        totals[day] = [a + b for a, b in zip(totals[day], numbers, strict=True)] if day in totals else numbers
-    return _sorted(totals)
+def fold(finer: Mapping[Group, Sums], rollup: Rollup) -> dict[Group, Sums]:
+    """Return the same for a rollup of longer periods or fewer dimensions, in the order in which every writer locks the rows."""
+    width_ms = _WIDTHS_MS[rollup.grain]
+    left_out = dict.fromkeys((dimension.column for dimension in Dimension if dimension not in rollup.dimensions), "")
+    totals: dict[Group, Sums] = {}
+    for group, sums in finer.items():
+        coarser = group._replace(period_ms=group.period_ms - group.period_ms % width_ms, **left_out)
+        known = totals.get(coarser)
+        totals[coarser] = sums if known is None else _plus(known, sums)
+    return {group: totals[group] for group in sorted(totals)}
 
 
-def _numbers(sums: Sums) -> list[int]:
-    return [
-        sums.requests,
-        sums.input_tokens,
-        sums.cached_input_tokens,
-        sums.output_tokens,
-        sums.reasoning_tokens,
-        *sums.durations,
-        *sums.first_tokens,
-    ]
-
-
-def _sorted(totals: dict[Group, list[int]]) -> dict[Group, Sums]:
-    found: dict[Group, Sums] = {}
-    for group in sorted(totals):
-        numbers = totals[group]
-        requests, inputs, cached, outputs, reasoning = numbers[:_COUNTS]
-        found[group] = Sums(requests, inputs, cached, outputs, reasoning, tuple(numbers[_COUNTS:_FIRST_TOKENS]), tuple(numbers[_FIRST_TOKENS:]))
+def roll_up(added: Iterable[RequestRecorded], removed: Iterable[RequestRecorded] = ()) -> dict[Rollup, dict[Group, Sums]]:
+    """Return what to add to each of `ROLLUPS`, in their order."""
+    found = {QUARTER_HOURS: quarter_hours(added, removed)}
+    for rollup in ROLLUPS[1:]:
+        # Of those before that it is a sum of, the last one is the shortest.
+        *_, finer = (one for one in found if set(rollup.dimensions) <= set(one.dimensions) and _WIDTHS_MS[one.grain] <= _WIDTHS_MS[rollup.grain])
+        found[rollup] = fold(found[finer], rollup)
     return found
+
+
+def _plus(one: Sums, other: Sums) -> Sums:
+    return Sums(
+        one.requests + other.requests,
+        one.input_tokens + other.input_tokens,
+        one.cached_input_tokens + other.cached_input_tokens,
+        one.output_tokens + other.output_tokens,
+        one.reasoning_tokens + other.reasoning_tokens,
+        one.errors + other.errors,
+        tuple(map(add, one.durations, other.durations)),
+        tuple(map(add, one.first_tokens, other.first_tokens)),
+    )
+
+
+def _sums(numbers: list[int]) -> Sums:
+    requests, inputs, cached, outputs, reasoning, errors = numbers[:_COUNTS]
+    return Sums(requests, inputs, cached, outputs, reasoning, errors, tuple(numbers[_COUNTS:_FIRST_TOKENS]), tuple(numbers[_FIRST_TOKENS:]))

@@ -11,7 +11,7 @@ from pydantic import Field
 from controlplane.api_model import ApiModel
 from controlplane.moments import Moment
 from controlplane.usage.dimensions import Dimension, quantile_ms
-from controlplane.usage.repository import BUCKETS, Filters
+from controlplane.usage.repository import Filters
 from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS
 from ias.endpoints import Endpoint
 from ias.usage_event import Outcome
@@ -22,7 +22,7 @@ _NAME = r"^[^\x00-\x1f\x7f]+$"
 class PeriodQuery(ApiModel):
     """The period, by time of admission."""
 
-    from_: Moment | None = Field(default=None, alias="from", description="inclusive; by default 30 days before `to`")
+    from_: Moment | None = Field(default=None, alias="from", description="inclusive; by default the begin of the day (UTC) 30 days before `to`")
     to: Moment | None = Field(default=None, description="exclusive; by default everything until now")
 
 
@@ -229,10 +229,9 @@ def sums_of(row: Any, **more: Any) -> dict[str, Any]:
     """Return the fields of `Sums` from a row of the repository, and more."""
     plain = ("requests", "errors", "input_tokens", "output_tokens", "cached_input_tokens", "reasoning_tokens")
     error_rate = round(float(row.errors / row.requests), 6) if row.requests else 0.0
-    latencies = {"latency": _latency(row, "durations", DURATION_BOUNDS_MS), "first_token": _latency(row, "first_tokens", FIRST_TOKEN_BOUNDS_MS)}
+    latencies = {"latency": _latency(row.durations, DURATION_BOUNDS_MS), "first_token": _latency(row.first_tokens, FIRST_TOKEN_BOUNDS_MS)}
     return {name: getattr(row, name) for name in plain} | {"error_rate": error_rate} | latencies | more
 
 
-def _latency(row: Any, histogram: str, bounds: Sequence[int]) -> dict[str, int | None]:
-    counts = [int(getattr(row, bucket)) for bucket in BUCKETS[histogram]]
+def _latency(counts: Sequence[int], bounds: Sequence[int]) -> dict[str, int | None]:
     return {f"p{percent}_ms": quantile_ms(counts, bounds, percent / 100) for percent in (50, 90, 95, 99)}

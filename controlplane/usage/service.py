@@ -14,7 +14,7 @@ from controlplane.schema import keys, orgs, users
 from controlplane.unit_of_work import UnitOfWork
 from controlplane.usage import schemas
 from controlplane.usage.dimensions import Dimension
-from controlplane.usage.periods import Grain, Period
+from controlplane.usage.periods import Grain, Period, begin_of_day
 from controlplane.usage.repository import UsageRepository
 
 DEFAULT_DAYS = 30
@@ -47,7 +47,7 @@ def period_of(query: schemas.PeriodQuery, now: datetime) -> Period:
     """Return the period that a query asks for; raise Problem for one that is empty or too long."""
     try:
         end = query.to and query.to.astimezone(UTC)
-        start = query.from_.astimezone(UTC) if query.from_ else (end or now) - timedelta(days=DEFAULT_DAYS)
+        start = query.from_.astimezone(UTC) if query.from_ else begin_of_day((end or now) - timedelta(days=DEFAULT_DAYS))
     except OverflowError:
         raise Problem(422, "invalid_period", "The period leaves the calendar: use years from 1 to 9999 in UTC.") from None
     if (end or now) < start:
@@ -64,8 +64,8 @@ async def usage(span: Span, query: schemas.UsageQuery, view: type[_View]) -> _Vi
     total, breakdowns = await span.repository.breakdown(period, dimensions, query.filters(), query.top)
     fields: dict[str, Any] = {**_bounds(period), "totals": schemas.sums_of(total)}
     for dimension, rows in zip(dimensions, breakdowns, strict=True):
-        names = await _names(span, dimension, rows)
-        fields[f"by_{dimension}"] = [schemas.sums_of(row, **_group(dimension, getattr(row, dimension.column), names)) for row in rows]
+        names = await _names(span, dimension, [row.group for row in rows])
+        fields[f"by_{dimension}"] = [schemas.sums_of(row, **_group(dimension, row.group, names)) for row in rows]
     return view.model_validate(fields)
 
 
@@ -85,8 +85,8 @@ async def top(span: Span, query: schemas.TopQuery) -> schemas.TopView:
     """Return the groups with the most of something."""
     period = period_of(query, datetime.now(UTC))
     rows = await span.repository.top(period, query.by, query.order, query.filters(), query.limit)
-    names = await _names(span, query.by, rows)
-    items = [schemas.sums_of(row, group=str(row[0]), name=names.get(row[0])) for row in rows]
+    names = await _names(span, query.by, [row.group for row in rows])
+    items = [schemas.sums_of(row, group=row.group, name=names.get(row.group)) for row in rows]
     return schemas.TopView.model_validate({**_bounds(period), "by": query.by, "order": query.order, "items": items})
 
 
@@ -100,17 +100,17 @@ async def report(span: Span, query: schemas.ReportQuery) -> tuple[list[str], lis
     rows = await span.repository.series(period, width, coarsest, dimensions, query.filters(), MOST_ROWS + 1)
     if len(rows) > MOST_ROWS:
         raise Problem(422, "report_too_long", f"The report has more than {MOST_ROWS} rows. Ask for a shorter period, fewer dimensions, or narrow it.")
-    names = {dimension: await _names(span, dimension, rows) for dimension in dimensions if dimension in _NAMES}
+    names = {one: await _names(span, one, [str(getattr(row, one.column)) for row in rows]) for one in dimensions if one in _NAMES}
     head = ["start"] if query.interval else []
     for dimension in dimensions:
         head += [dimension.column, f"{dimension}_name"] if dimension in _NAMES else [dimension.column]
     return [*head, *_SUMS, *_LATENCY, *(f"first_token_{name}" for name in _LATENCY)], [_report_row(row, query, dimensions, names) for row in rows]
 
 
-def _report_row(row: Row[Any], query: schemas.ReportQuery, dimensions: Sequence[Dimension], names: dict[Dimension, dict[UUID, str]]) -> list[object]:
+def _report_row(row: Row[Any], query: schemas.ReportQuery, dimensions: Sequence[Dimension], names: dict[Dimension, dict[str, str]]) -> list[object]:
     cells: list[object] = [row.start] if query.interval else []
     for dimension in dimensions:
-        group = getattr(row, dimension.column)
+        group = str(getattr(row, dimension.column))
         cells += [group, names[dimension].get(group)] if dimension in _NAMES else [group]
     sums = schemas.sums_of(row)
     return [*cells, *(_number(sums[name]) for name in _SUMS), *(sums[latency][name] for latency in ("latency", "first_token") for name in _LATENCY)]
@@ -130,17 +130,18 @@ def _coarsest(interval: schemas.Interval) -> Grain:
     return Grain.DAY if interval is schemas.Interval.DAY else Grain.QUARTER_HOUR
 
 
-def _group(dimension: Dimension, group: Any, names: dict[UUID, str]) -> dict[str, Any]:
+def _group(dimension: Dimension, group: str, names: dict[str, str]) -> dict[str, Any]:
     """The fields that say whose sums these are."""
     if dimension not in _NAMES:
         return {dimension.column: group}
     return {dimension.column: group, _NAMES[dimension].name: names.get(group)}
 
 
-async def _names(span: Span, dimension: Dimension, rows: Sequence[Row[Any]]) -> dict[UUID, str]:
+async def _names(span: Span, dimension: Dimension, groups: Sequence[str]) -> dict[str, str]:
     if dimension not in _NAMES:
         return {}
-    return await span.repository.names(_NAMES[dimension], list({getattr(row, dimension.column) for row in rows}))
+    found = await span.repository.names(_NAMES[dimension], [UUID(group) for group in set(groups)])
+    return {str(known): name for known, name in found.items()}
 
 
 def _bounds(period: Period) -> dict[str, Any]:

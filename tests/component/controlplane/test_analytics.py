@@ -73,6 +73,7 @@ async def test_an_orgs_usage_is_broken_down(used: World) -> None:
     assert by(usage["byUser"], "username") == {"alpha-admin": 2, "alpha-user": 1}
     assert by(usage["byOutcome"], "outcome") == {"complete": 2, "client_abort": 1}
     assert len(usage["byKey"]) == 3
+    assert usage["from"].endswith("T00:00:00Z"), "whole days, which days' rollups tell"
 
 
 async def test_an_org_without_requests_has_zeros(world: World) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 import controlplane
 from controlplane import database
+from tests.component.controlplane.rolled_up import assert_rollups_are_the_ledgers
 
 ROWS = """
 INSERT INTO ledger (admitted_at, event_id, epoch, org_id, user_id, key_id, publication_id, model, upstream_model, endpoint, stream, outcome,
@@ -37,6 +38,7 @@ async def test_rows_of_before_are_rolled_up_by_the_migration(empty_database_url:
     quarters = await rows.fetch("SELECT requests FROM usage_quarter_hours ORDER BY period_start")
     assert [quarter["requests"] for quarter in quarters] == [2, 2, 2, 2]
     await rows.close()
+    await assert_rollups_are_the_ledgers(empty_database_url)
 
 
 def _upgrade_to_0002(connection: Connection) -> None:

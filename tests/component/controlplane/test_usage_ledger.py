@@ -10,10 +10,10 @@ import pytest
 
 from controlplane.usage.ledger_postgres import PostgresLedger
 from controlplane.usage.ports import DeadLetter, Ledger, LedgerRefused, LedgerUnavailable, Position, Written
-from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS
 from controlplane.usage.rules import MAX_TOKENS, instant
 from ias.ids import uuid7
 from ias.usage_event import Outcome, RequestRecorded
+from tests.component.controlplane.rolled_up import assert_rollups_are_the_ledgers
 from tests.support.postgres import as_role
 from tests.support.usage_events import ADMITTED_MS, MemoryLedger, event, some_id
 
@@ -132,38 +132,6 @@ async def test_a_connection_that_is_cut_in_the_middle_takes_nothing_and_comes_ba
 async def test_without_a_server_the_ledger_is_unavailable() -> None:
     with pytest.raises(LedgerUnavailable):
         await PostgresLedger("postgresql://x@/x?host=/nowhere").positions()
-
-
-ROLLED_UP = """
-SELECT period_start, org_id, user_id, key_id, publication_id, model, endpoint, outcome,
-  requests, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, durations, first_tokens
-FROM {rollup} WHERE requests <> 0 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
-"""
-FROM_ROWS = """
-SELECT {period} AS period_start, org_id, user_id, key_id, publication_id, model, endpoint, outcome, count(*) AS requests,
-  sum(input_tokens)::bigint AS input_tokens, sum(cached_input_tokens)::bigint AS cached_input_tokens,
-  sum(output_tokens)::bigint AS output_tokens, sum(reasoning_tokens)::bigint AS reasoning_tokens,
-  ARRAY(SELECT count(*) FILTER (WHERE width_bucket(ms - 1, $1::bigint[]) = place)
-    FROM unnest(array_agg(duration_ms)) ms, generate_series(0, cardinality($1::bigint[])) place GROUP BY place ORDER BY place) AS durations,
-  ARRAY(SELECT count(*) FILTER (WHERE width_bucket(ms - 1, $2::bigint[]) = place)
-    FROM unnest(array_agg(time_to_first_token_ms)) ms, generate_series(0, cardinality($2::bigint[])) place
-    GROUP BY place ORDER BY place) AS first_tokens
-FROM ledger GROUP BY 1, 2, 3, 4, 5, 6, 7, 8 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8
-"""
-PERIODS = {
-    "usage_quarter_hours": "date_bin('15 minutes', admitted_at, timestamptz '2001-01-01Z')",
-    "usage_days": "date_trunc('day', admitted_at, 'UTC')",
-}
-
-
-async def assert_rollups_are_the_ledgers(database_url: str) -> None:
-    connection = await asyncpg.connect(database_url)
-    try:
-        for rollup, period in PERIODS.items():
-            expected = await connection.fetch(FROM_ROWS.format(period=period), list(DURATION_BOUNDS_MS), list(FIRST_TOKEN_BOUNDS_MS))
-            assert [tuple(row) for row in await connection.fetch(ROLLED_UP.format(rollup=rollup))] == [tuple(row) for row in expected]
-    finally:
-        await connection.close()
 
 
 def busy_event(number: int, outcome: Outcome) -> RequestRecorded:
