@@ -294,34 +294,6 @@ ledger = Table(
 )
 
 
-_BY = {"org_id": Uuid, "user_id": Uuid, "key_id": Uuid, "publication_id": Uuid, "model": Text, "endpoint": Text, "outcome": Text}
-
-
-def _rollup(name: str, *dimensions: str) -> Table:
-    errors = [] if "outcome" in dimensions else [_bigint("errors")]
-    return Table(
-        name,
-        metadata,
-        Column("period_start", DateTime(timezone=True), primary_key=True),
-        *(Column(dimension, _BY[dimension], primary_key=True) for dimension in dimensions),
-        _bigint("requests"),
-        _bigint("input_tokens"),
-        _bigint("cached_input_tokens"),
-        _bigint("output_tokens"),
-        _bigint("reasoning_tokens"),
-        *errors,
-        Column("durations", ARRAY(BigInteger), nullable=False),
-        Column("first_tokens", ARRAY(BigInteger), nullable=False),
-    )
-
-
-_OF_A_MODEL = ("publication_id", "model", "endpoint", "outcome")
-for _period in ("quarter_hours", "days"):
-    _rollup(f"usage_{_period}", *_BY)
-    _rollup(f"usage_org_model_{_period}", "org_id", *_OF_A_MODEL)
-    _rollup(f"usage_model_{_period}", *_OF_A_MODEL)
-_rollup("usage_org_days", "org_id")
-
 consumer_positions = Table(
     "consumer_positions", metadata, Column("stream", Text, primary_key=True), _bigint("segment"), _bigint("byte_offset"), _updated_at()
 )

@@ -26,11 +26,12 @@ from sqlalchemy import Column as SchemaColumn
 from sqlalchemy.dialects.postgresql import INTERVAL
 
 from controlplane.repository import Reach, Repository
-from controlplane.schema import ledger, metadata
+from controlplane.schema import ledger
 from controlplane.unit_of_work import UnitOfWork
 from controlplane.usage.dimensions import ERRORS, Dimension
 from controlplane.usage.periods import QUARTER_HOUR, Grain, Part, Period, cover
 from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS, ROLLUPS, Rollup
+from controlplane.usage.tables import TABLES
 
 Filters = Mapping[Dimension, object]
 """The one value of a dimension that counts."""
@@ -134,7 +135,7 @@ class UsageRepository(Repository):
 
     def _shortest(self, grain: Grain, dimensions: set[Dimension]) -> Table:
         needed = dimensions | ({Dimension.ORG} if self.reach.org_id else set()) | ({Dimension.USER} if self.reach.user_id else set())
-        return metadata.tables[next(rollup.table for rollup in reversed(self._rollups) if rollup.tells(grain, needed))]
+        return TABLES[next(rollup for rollup in reversed(self._rollups) if rollup.tells(grain, needed))]
 
     def _rolled_up(self, period: Period, dimensions: Sequence[Dimension], filters: Filters) -> Select[Any]:
         """Rows of the ledger as a rollup would hold them."""
