@@ -23,6 +23,7 @@ from controlplane.budgets.counters_valkey import open_counters
 from controlplane.budgets.reconcile import compare, table
 from controlplane.database_roles import let_control_plane_work, let_data_plane_read
 from controlplane.egress.egress_http import open_egress
+from controlplane.egress.ports import Egress
 from controlplane.gateway.file_xds import FileXdsGateway
 from controlplane.gateway.ports import Gateway
 from controlplane.http_protocol import DeadlineProtocol
@@ -35,8 +36,10 @@ from controlplane.mail.mailer_smtp import SmtpMailer
 from controlplane.mail.ports import Mailer
 from controlplane.mail.rules import Links
 from controlplane.orgs.upkeep import purge_forever
+from controlplane.publishing.canary_http import HttpCanary
+from controlplane.publishing.ports import NoCanary
+from controlplane.publishing.publisher import Publisher
 from controlplane.publishing.reconciler import NoGateway, Reconciler
-from controlplane.publishing.service import Publisher
 from controlplane.reconciliation.counters_http import HttpCountersReader
 from controlplane.reconciliation.rules import table as engines_table
 from controlplane.reconciliation.service import EngineReconciler
@@ -80,7 +83,7 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 egress=egress,
                 prober=HttpProber(egress),
                 counters=counters,
-                publisher=Publisher(reconciler, key_rules, egress, settings.gateway_url, settings.metering),
+                publisher=_publisher(settings, reconciler, key_rules, egress),
             )
             yield api.build(runtime)
     finally:
@@ -104,6 +107,12 @@ def _mailer(settings: ApiSettings) -> Mailer:
         return NoMailer()
     password = settings.smtp_password.get_secret_value()
     return SmtpMailer(settings.smtp_host, settings.smtp_port, settings.smtp_security, settings.smtp_username, password, settings.mail_from)
+
+
+def _publisher(settings: ApiSettings, reconciler: Reconciler, key_rules: KeyRules, egress: Egress) -> Publisher:
+    tries = settings.gateway_dir is not None
+    canary = HttpCanary(settings.canary_url or settings.gateway_url, settings.canary_seconds) if tries else NoCanary()
+    return Publisher(reconciler, key_rules, egress, settings.gateway_url, settings.metering, canary, settings.publications_per_org)
 
 
 def _gateway(settings: ApiSettings) -> Gateway:

@@ -60,11 +60,19 @@ _BY_FORM = (
 )
 _BY_DOMAIN = (
     Entry("already_asked", (409,), "You have an open request for the same. Wait for an answer, or withdraw it.", ("quota_request.create",)),
+    Entry("ADDRESS_TAKEN", (409,), "Another model has that hostname and path, or one inside of it. Choose another path.", _MODEL),
     Entry("ALREADY_PUBLISHED", (409,), "The name is published. Change it with PUT, or unpublish it first.", ("model.publish",)),
     Entry("AMBIGUOUS_BACKEND", (409,), "Several backends serve the model. Choose one with `config.backend`.", _MODEL),
     Entry("API_KEY_REQUIRED", (422,), "OpenAI models are never published without keys.", _MODEL),
+    Entry(
+        "CANARY_FAILED",
+        (502,),
+        "Tried through the gateway, the model did not answer; all is as before. `detail` has what was seen.",
+        ("model.publish",),
+    ),
     Entry("GATEWAY_REJECTED", (502,), "Envoy refused the configuration. All is as it was before; `detail` has Envoy's words.", ("model.*",)),
     Entry("GATEWAY_UNREACHABLE", (503,), "Envoy does not answer. All is as it was before; try again when it does.", ("model.*",)),
+    Entry("HOSTNAME_NOT_ALLOWED", (422,), "The org may use other hostnames only. A System Admin changes the list.", _MODEL),
     Entry("INVALID_BACKENDS", (422,), "`config.backends` names a backend twice, or backends of several kinds.", _MODEL),
     Entry("INVALID_TENANT", (404, 422), "There is no such org, or the owner is not among the allowed tenants.", ("model.*",)),
     Entry("MODEL_NOT_FOUND", (404, 409), "No registered backend serves the model.", _MODEL),
@@ -116,6 +124,8 @@ _BY_DOMAIN = (
     Entry("session_is_a_cookie", (409,), "A cookie needs no renewal: it goes on while it is used.", ("session.renew",)),
     Entry("slug_taken", (409,), "There is an org with that slug. Choose another one.", ("org.create",)),
     Entry("system_admin_not_found", (404,), "There is no such System Admin.", ("system_admin.delete",)),
+    Entry("RESERVED_PATH", (422,), "The gateway answers there itself. Choose another `externalPath`.", _MODEL),
+    Entry("TOO_MANY_PUBLICATIONS", (409,), "The org has as many published models as it may. Unpublish one, or raise the number.", ("model.publish",)),
     Entry("too_many_attempts", (429,), "Too many wrong passwords, or keys to check. Wait for `retry-after` seconds.", _GUESSED),
     Entry("too_many_credentials", (409,), "Old secrets of the key still work. Wait until one ends, or rotate without overlap.", _ROTATE),
     Entry("too_many_keys", (409,), "You have as many keys as you may. Revoke one first.", ("key.create",)),

@@ -18,7 +18,7 @@ from controlplane.mail.ports import Mailer
 from controlplane.mail.rules import Links
 
 if TYPE_CHECKING:  # it builds on authorization, which builds on this module
-    from controlplane.publishing.service import Publisher
+    from controlplane.publishing.publisher import Publisher
     from controlplane.sign_in.service import Sessions
 
 

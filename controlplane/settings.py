@@ -144,6 +144,15 @@ class ApiSettings(DatabaseSettings, MailSettings, CountersSettings, EgressSettin
     gateway_url: str = Field("http://127.0.0.1:8080", pattern=r"^https?://[^/?#\s]+$")
     """Where clients reach the gateway, without a path: what the API tells people as the endpoint of a model."""
 
+    canary_url: str = Field("", pattern=r"^(https?://[^/?#\s]+)?$")
+    """Where the API itself reaches the gateway, to try each model that it publishes; empty: at `IAS_GATEWAY_URL`."""
+
+    canary_seconds: float = Field(10.0, ge=0.1, le=600)
+    """How long that may take; then the publication is taken back. Engines that are slow at their first answer need more."""
+
+    publications_per_org: int = Field(default=100, ge=0, le=1_000_000)
+    """Models that one org may have published, unless a System Admin gives it a number of its own."""
+
     metering: Metering = "inline"
     """The gateway's profile, as extauth has it. Publishing refuses for `shadow` what only `inline` can do: other admission modes, renamed models."""
 

@@ -5,7 +5,7 @@ from controlplane.documentation.document import document_of, kind_of
 from controlplane.documentation.repository import DocumentationRepository
 from controlplane.documentation.schemas import DocumentationView
 from controlplane.publishing import rules
-from controlplane.publishing.service import Publisher
+from controlplane.publishing.publisher import Publisher
 from controlplane.publishing.views import view_of
 
 

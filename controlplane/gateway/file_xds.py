@@ -11,6 +11,7 @@ import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import httpx2
 import msgspec
@@ -43,6 +44,8 @@ class _Served:
     version: str
     refused: int
     """Updates that it could not parse, or parsed and rejected, since it started."""
+    taken: int
+    """Updates that it took."""
     warming: int
 
 
@@ -73,7 +76,8 @@ class FileXdsGateway:
             clusters, routes = await asyncio.to_thread(render, state, self._trusted_ca)
             before = {name: _read(self._directory / name) for name in (CDS_FILE, RDS_FILE)}
             old = before[CDS_FILE]
-            both = resources({str(item["name"]): item for item in (*(old.resources if old else ()), *clusters.resources)}.values())
+            kept = old.resources if _is_ours(old) else ()
+            both = resources({str(item["name"]): item for item in (*kept, *clusters.resources)}.values())
             try:
                 await self._publish(admin, CDS_FILE, both)
                 await self._publish(admin, RDS_FILE, routes)
@@ -95,19 +99,24 @@ class FileXdsGateway:
         """Replace a file and return when Envoy serves it."""
         served = await _ask(admin, name)
         on_disk = _read(self._directory / name)
-        if on_disk and on_disk.version == served.version == wanted.version:
+        if _is_ours(on_disk) and on_disk.version == served.version == wanted.version:
             return
         log_end = self._log_size()
         _replace(self._directory / name, wanted)
         loop = asyncio.get_running_loop()
         written = loop.time()
-        while (now := await _ask(admin, name)).version != wanted.version or (now.warming and loop.time() < written + _WARM_S):
+        # A file that was changed by hand may have left its version as it was: that Envoy has read it again counts, too.
+        while (now := await _ask(admin, name)).version != wanted.version or now.taken == served.taken or self._warms(now, loop.time() - written):
             if now.refused > served.refused:
                 raise GatewayRejected(f"Envoy refused {name}: {self._reason(log_end)}")
             if loop.time() > written + _CONFIRM_S:
                 raise GatewayUnreachable(f"Envoy did not take {name} within {_CONFIRM_S:.0f} s")
             await asyncio.sleep(_POLL_S)
         log.info("gateway_updated", file=name, version=wanted.version, resources=len(wanted.resources), seconds=round(loop.time() - written, 3))
+
+    @staticmethod
+    def _warms(now: _Served, seconds: float) -> bool:
+        return now.warming > 0 and seconds < _WARM_S
 
     def _log_size(self) -> int:
         try:
@@ -129,7 +138,7 @@ class FileXdsGateway:
 
 async def _ask(admin: httpx2.AsyncClient, name: str) -> _Served:
     prefix = _STAT_PREFIX[name]
-    wanted = f"^({re.escape(prefix)}\\.(version_text|update_failure|update_rejected)|{re.escape(_WARMING)})$"
+    wanted = f"^({re.escape(prefix)}\\.(version_text|update_success|update_failure|update_rejected)|{re.escape(_WARMING)})$"
     try:
         answer = await admin.get("/stats", params={"filter": wanted})
         answer.raise_for_status()
@@ -139,6 +148,7 @@ async def _ask(admin: httpx2.AsyncClient, name: str) -> _Served:
     return _Served(
         version=stats.get(f"{prefix}.version_text", "").strip('"'),
         refused=int(stats.get(f"{prefix}.update_failure", 0)) + int(stats.get(f"{prefix}.update_rejected", 0)),
+        taken=int(stats.get(f"{prefix}.update_success", 0)),
         warming=int(stats.get(_WARMING, 0)),
     )
 
@@ -150,6 +160,14 @@ def _read(path: Path) -> Resources | None:
         return Resources(content["version_info"], tuple(content["resources"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _is_ours(content: Resources | None) -> TypeGuard[Resources]:
+    """Whether a file holds what this adapter wrote: its version is the hash of it."""
+    try:
+        return content is not None and resources(content.resources).version == content.version
+    except (KeyError, TypeError):
+        return False
 
 
 def _replace(path: Path, content: Resources) -> None:

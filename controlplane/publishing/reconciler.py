@@ -1,8 +1,8 @@
 """Keeps the gateway at the desired state: PostgreSQL is the truth, and every change applies the whole of it (level-based).
 
 Changes of what the gateway serves happen one at a time, in all processes together: whoever makes one holds an advisory
-lock of the database, which ends with its process. So a publication that is `pending` while someone else holds the lock
-was left behind by a process that died, and is undone.
+lock of the database, which ends with its process. So a publication that is unfinished while someone else holds the lock
+was left behind by a process that died, and is taken back.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from controlplane.gateway.ports import Gateway, GatewayRejected, GatewayState, G
 from controlplane.keys.repository import KeyRepository
 from controlplane.keys.service import revoke_keys
 from controlplane.publishing.repository import PublicationRepository
+from controlplane.publishing.undoing import take_back
 from controlplane.repository import EVERYTHING
 from controlplane.unit_of_work import UnitOfWork, unit_of_work
 from ias import logs
@@ -24,7 +25,10 @@ from ias.telemetry import GATEWAY_SYNC
 
 GATEWAY_LOCK = 0x1A5C4A49
 """Advisory lock of the one that changes what the gateway serves."""
-INTERVAL_SECONDS = 30.0
+ROUTE_STAYS_SECONDS = 1.0
+"""After a model was unpublished: twice the interval at which extauth polls, so that no admitted request loses its route."""
+INTERVAL_SECONDS = 10.0
+"""Between two looks at whether the gateway still has what it should: what was changed by hand is repaired then."""
 RETRY_SECONDS = 2.0
 
 log = logs.get(__name__)
@@ -72,19 +76,17 @@ class Reconciler:
         GATEWAY_SYNC.labels("applied").inc()
 
     async def undo(self, publication_id: UUID, reason: str) -> None:
-        """Take a publication back that never became `published`, with its key; the gateway follows soon."""
+        """Take a publication back that never became published; the gateway follows when no admitted request needs its route any more."""
         async with unit_of_work(self._engine) as uow:
-            repository = PublicationRepository(uow, EVERYTHING)
-            if await repository.leave_pending(publication_id, "deleted", reason):
-                await revoke_keys(KeyRepository(uow, EVERYTHING), await repository.key_ids(publication_id))
-        self.wake()
+            await take_back(uow, publication_id, reason)
+        self.wake(ROUTE_STAYS_SECONDS)
 
     def wake(self, after_seconds: float = 0.0) -> None:
         """Have the background loop apply the state soon; the state is read then, so calls may be many."""
         asyncio.get_running_loop().call_later(after_seconds, self._woken.set)
 
     async def run(self) -> None:
-        """Apply the state now, whenever woken, and every half minute; what fails is tried again. Ends by cancellation."""
+        """Apply the state now, whenever woken, and every ten seconds; what fails is tried again. Ends by cancellation."""
         while True:
             self._woken.clear()
             pause = INTERVAL_SECONDS
@@ -105,7 +107,9 @@ class Reconciler:
     async def _reconcile(self) -> None:
         async with self.exclusively():
             async with unit_of_work(self._engine) as uow:
-                left_behind = await PublicationRepository(uow, EVERYTHING).pending_ids()
+                repository = PublicationRepository(uow, EVERYTHING)
+                left_behind = await repository.unfinished_ids()
+                await revoke_keys(KeyRepository(uow, EVERYTHING), await repository.orphaned_key_ids())
             for publication_id in left_behind:
                 await self.undo(publication_id, "the process that published it died")
             async with unit_of_work(self._engine) as uow:

@@ -6,17 +6,22 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, delete, func, insert, or_, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
 from controlplane.backends.rules import as_id
 from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState, GatewayTarget, GatewayTraffic
+from controlplane.publishing.addresses import address_taken, ancestors
 from controlplane.publishing.rules import Chosen, already_published
+from controlplane.publishing.saga import Step
 from controlplane.publishing.tables import publication_targets
 from controlplane.repository import Repository, refusing
 from controlplane.schema import backends, credentials, keys, ledger, orgs, publication_tenants, publications
+from ias.gateway_views import ChangeKind
 
 LIVING = publications.c.status != "deleted"
+UNFINISHED = or_(publications.c.status == "pending", and_(publications.c.status == "published", publications.c.status_step.is_not(None)))
+"""`published` with a step: the data plane sees it, but the canary has not come home."""
 
 
 class PublicationRepository(Repository):
@@ -60,12 +65,11 @@ class PublicationRepository(Repository):
             routes.append(GatewayRoute(model, weighed, GatewayTraffic(**first.traffic), first.external_path or "", first.require_api_key))
         return GatewayState(backends=tuple(sorted(reached)), routes=tuple(routes))
 
-    async def add(self, values: Mapping[str, Any], targets: Sequence[Chosen], tenant_ids: Collection[UUID]) -> None:
-        """Insert a pending publication; raises Problem when a living one has the name."""
+    async def add(self, values: Mapping[str, Any], targets: Sequence[Chosen], step: Step) -> None:
+        """Insert a pending publication with its targets; raises Problem when a living one has the name."""
         with refusing("publications_model", already_published(values["model"])):
-            await self.uow.execute(insert(publications).values(**values, status="pending"))
+            await self.uow.execute(insert(publications).values(**values, status="pending", status_step=step.value))
         await self.set_targets(values["id"], targets)
-        await self.set_tenants(values["id"], tenant_ids)
 
     async def set_targets(self, publication_id: UUID, targets: Sequence[Chosen]) -> None:
         """Make exactly these backends the ones that a publication goes to. `publications.backend_id` must be the first of them."""
@@ -90,14 +94,36 @@ class PublicationRepository(Repository):
         query = self.update(publications).where(publications.c.id == publication_id)
         await self.uow.execute(query.values(**values, version=publications.c.version + 1))
 
-    async def leave_pending(self, publication_id: UUID, status: str, reason: str | None = None) -> bool:
-        """Make a pending publication `published` or `deleted`; False when it is not pending any more."""
-        query = self.update(publications).where(publications.c.id == publication_id, publications.c.status == "pending")
-        return (await self.uow.execute(query.values(status=status, status_reason=reason))).rowcount == 1
+    async def note(self, publication_id: UUID, step: Step | None, values: Mapping[str, Any]) -> bool:
+        """Note the step that an unfinished publication has come to, None: it is finished; False when it is not there any more."""
+        query = self.update(publications).where(publications.c.id == publication_id, UNFINISHED)
+        return (await self.uow.execute(query.values(status_step=None if step is None else step.value, **values))).rowcount == 1
 
-    async def pending_ids(self) -> Sequence[UUID]:
-        """Return the publications that wait for the gateway."""
-        query = self.visible(publications, publications.c.id).where(publications.c.status == "pending")
+    async def lock_unfinished(self, publication_id: UUID) -> Row[Any] | None:
+        """Return a publication that never became published, locked."""
+        query = self.visible(publications).where(publications.c.id == publication_id, UNFINISHED).with_for_update()
+        return (await self.uow.execute(query)).one_or_none()
+
+    async def unfinished_ids(self) -> Sequence[UUID]:
+        """Return the publications that are on their way, or were left behind on it."""
+        return (await self.uow.execute(self.visible(publications, publications.c.id).where(UNFINISHED))).scalars().all()
+
+    async def bury(self, publication_id: UUID, **values: Any) -> None:
+        """Make a tombstone of a publication: nobody may use it, it goes nowhere."""
+        await self.uow.execute(self.update(publications).where(publications.c.id == publication_id).values(status="deleted", **values))
+        await self.remove_tenants(publication_id)
+        await self.uow.execute(delete(publication_targets).where(publication_targets.c.publication_id == publication_id))
+
+    async def last_failure(self, model: str) -> Row[Any] | None:
+        """Return why a name is not published, when the last attempt at it failed."""
+        query = self.visible(publications).where(publications.c.model == model).order_by(publications.c.id.desc()).limit(1)
+        row = (await self.uow.execute(query)).one_or_none()
+        return row if row is not None and row.status == "deleted" and row.status_step is not None else None
+
+    async def orphaned_key_ids(self) -> Sequence[UUID]:
+        """Return usable keys of publications that are gone."""
+        gone = select(publications.c.id).where(~LIVING)
+        query = self.visible(keys, keys.c.id).where(keys.c.status != "revoked", keys.c.publication_id.in_(gone))
         return (await self.uow.execute(query)).scalars().all()
 
     async def lock(self, model: str) -> Row[Any] | None:
@@ -105,15 +131,58 @@ class PublicationRepository(Repository):
         query = self.visible(publications).where(LIVING, publications.c.model == model).with_for_update()
         return (await self.uow.execute(query)).one_or_none()
 
+    async def add_tenant(self, publication_id: UUID, org_id: UUID) -> None:
+        """Let one more org use a publication."""
+        await self.uow.execute(insert(publication_tenants).values(publication_id=publication_id, org_id=org_id).on_conflict_do_nothing())
+
+    async def remove_tenants(self, publication_id: UUID, org_id: UUID | None = None) -> None:
+        """Take the use of a publication from one org, or from all."""
+        query = delete(publication_tenants).where(publication_tenants.c.publication_id == publication_id)
+        await self.uow.execute(query if org_id is None else query.where(publication_tenants.c.org_id == org_id))
+
+    async def keep_org(self, org_id: UUID, slug: str, name: str) -> None:
+        """Make sure that an org of the service's own is there and active."""
+        made = insert(orgs).values(id=org_id, slug=slug, name=name)
+        active = {"status": "active", "purge_at": None}
+        kept = made.on_conflict_do_update(index_elements=["id"], set_=active, where=orgs.c.status != "active")
+        if (await self.uow.execute(kept)).rowcount:
+            self.uow.changed(ChangeKind.ORG, org_id)
+
+    async def quota_of(self, org_id: UUID) -> tuple[int | None, int]:
+        """Return how many publications an org may have, None: as the setting says, and how many it has."""
+        used = select(func.count()).where(publications.c.org_id == orgs.c.id, LIVING).select_from(publications).scalar_subquery()
+        row = (await self.uow.execute(self.visible(orgs, orgs.c.max_publications, used.label("used")).where(orgs.c.id == org_id))).one()
+        return row.max_publications, row.used
+
+    async def hostnames_of(self, org_id: UUID) -> list[str] | None:
+        """Return the hostnames that an org may use; None: all."""
+        hostnames: list[str] | None = (await self.uow.execute(self.visible(orgs, orgs.c.hostnames).where(orgs.c.id == org_id))).scalar_one()
+        return hostnames
+
+    async def allow(self, org_id: UUID, max_publications: int | None, hostnames: Sequence[str] | None) -> None:
+        """Set what an org may publish."""
+        values = {"max_publications": max_publications, "hostnames": None if hostnames is None else sorted(set(hostnames))}
+        await self.uow.execute(self.update(orgs).where(orgs.c.id == org_id).values(values))
+
+    async def check_address(self, model: str, hostname: str | None, path: str) -> None:
+        """Raise Problem when another living publication has the address, or one would lie inside of the other. Only under the gateway's lock."""
+        path_of = publications.c.external_path
+        nested = or_(path_of == path, path_of.in_(ancestors(path)), path_of.startswith(f"{path}/", autoescape=True))
+        query = select(publications.c.model).where(LIVING, publications.c.model != model, nested)
+        if hostname is not None:
+            query = query.where(or_(publications.c.public_hostname.is_(None), publications.c.public_hostname == hostname))
+        if (other := (await self.uow.execute(query.limit(1))).scalar()) is not None:
+            raise address_taken(path, hostname, other)
+
     async def tenant_ids(self, publication_id: UUID) -> Sequence[UUID]:
         """Return the orgs that may use a publication."""
         query = select(publication_tenants.c.org_id).where(publication_tenants.c.publication_id == publication_id)
         return (await self.uow.execute(query)).scalars().all()
 
-    async def key_ids(self, publication_id: UUID) -> Sequence[UUID]:
-        """Return the publication's own keys that are not revoked."""
+    async def key_ids(self, publication_id: UUID, org_id: UUID | None = None) -> Sequence[UUID]:
+        """Return the publication's own keys that are not revoked, or those of one org."""
         query = self.visible(keys, keys.c.id).where(keys.c.publication_id == publication_id, keys.c.status != "revoked")
-        return (await self.uow.execute(query)).scalars().all()
+        return (await self.uow.execute(query if org_id is None else query.where(keys.c.org_id == org_id))).scalars().all()
 
     async def orgs_named(self, names: Collection[str]) -> dict[str, UUID]:
         """Return the ids of the living orgs among the names, each of which is a slug or an id."""

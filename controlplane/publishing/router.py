@@ -10,8 +10,8 @@ from controlplane.etag import IfMatch, etag, expected_version
 from controlplane.idempotency.route import Router
 from controlplane.keys.schemas import RotateBody
 from controlplane.pagination import Page, fetch_rows
-from controlplane.publishing import rules, service
-from controlplane.publishing.schemas import Change, NewPublicationView, PublicationQuery, PublicationView, Publish
+from controlplane.publishing import allowance, rules, service
+from controlplane.publishing.schemas import Allowance, AllowanceView, Change, NewPublicationView, PublicationQuery, PublicationView, Publish
 from controlplane.runtime import RuntimeNow
 from controlplane.schema import publications
 from ias.roles import Permission
@@ -68,6 +68,18 @@ async def list_published(
     statement = await service.listing(access, query.tenant_id)
     rows, next_cursor = await fetch_rows(access.uow, statement, publications.c.id, query)
     return Page[PublicationView](items=await service.views(runtime.publisher, access, rows), next_cursor=next_cursor)
+
+
+@router.get("/org/{org}/publishing", name="org_publishing.get")
+async def get_allowance(org: str, access: ModelManager, runtime: RuntimeNow) -> AllowanceView:
+    """Show what an org may publish, and how much of it it has (System Admin)."""
+    return await allowance.show(access, org, runtime.publisher.publications_per_org)
+
+
+@router.put("/org/{org}/publishing", name="org_publishing.set")
+async def set_allowance(org: str, body: Allowance, access: ModelManager, runtime: RuntimeNow) -> AllowanceView:
+    """Set how many models an org may publish, and at which hostnames (System Admin). What is published already stays."""
+    return await allowance.allow(access, org, body, runtime.publisher.publications_per_org)
 
 
 @router.api_route("/models/{name:path}/publish", methods=["POST", "PUT", "DELETE"], name="model.refuse_name", include_in_schema=False)

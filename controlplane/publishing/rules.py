@@ -109,9 +109,12 @@ def already_published(name: str) -> Problem:
     return Problem(409, "ALREADY_PUBLISHED", f"The model '{name}' is published already. Change it with PUT, or DELETE it first.")
 
 
-def not_published(name: str) -> Problem:
-    """There is no living publication of the name."""
-    return Problem(404, "NOT_PUBLISHED", f"The model '{name}' is not published.")
+def not_published(name: str, failure: Any = None) -> Problem:
+    """There is no living publication of the name; `failure` is the row of the last attempt, when that failed."""
+    why = ""
+    if failure is not None:
+        why = f" The last attempt failed at the step '{failure.status_step}': {failure.status_reason} {failure.status_advice}"
+    return Problem(404, "NOT_PUBLISHED", f"The model '{name}' is not published.{why}")
 
 
 def choose_backend(candidates: Sequence[Candidate], backend: str | None, upstream_model: str) -> Candidate:

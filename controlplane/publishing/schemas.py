@@ -10,26 +10,19 @@ from controlplane.api_model import ApiModel, ShortText
 from controlplane.limits.rules import MAX_TOKENS
 from controlplane.limits.schemas import LimitValues
 from controlplane.pagination import PageQuery
+from controlplane.publishing.addresses import MAX_HOSTNAME, MAX_PATH, canonical_hostname, canonical_path, canonical_pattern
 from ias.context import AdmissionMode
 
 _MAX_TENANTS = 1_000
 _MAX_TARGETS = 16
 
 
-def _no_dot_segments(path: str) -> str:
-    if any(part in ("", ".", "..") for part in path[1:].split("/")):
-        raise ValueError("a path without empty, '.' and '..' segments is needed")
-    return path
-
-
 Size = Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True)]
-HostName = Annotated[
-    str,
-    StringConstraints(
-        to_lower=True, max_length=253, pattern=r"^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$"
-    ),
-]
-PathPrefix = Annotated[str, StringConstraints(max_length=256, pattern=r"^/[A-Za-z0-9._~:/-]+$"), AfterValidator(_no_dot_segments)]
+HostName = Annotated[str, StringConstraints(min_length=1, max_length=MAX_HOSTNAME), AfterValidator(canonical_hostname)]
+HostPattern = Annotated[str, StringConstraints(min_length=1, max_length=MAX_HOSTNAME), AfterValidator(canonical_pattern)]
+Path = Annotated[str, StringConstraints(min_length=2, max_length=MAX_PATH), AfterValidator(canonical_path)]
+SIZES = ("context_tokens", "output_cap", "continuous_usage")
+"""What a configuration says about the engine's requests."""
 UpstreamModel = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Tenants = Annotated[list[ShortText], Field(min_length=1, max_length=_MAX_TENANTS)]
 
@@ -95,7 +88,7 @@ class PublishConfig(BackendsOfModel):
     tenant_id: ShortText = Field(description="slug or id of the org that owns the publication and its key")
     model_type: Literal["openai", "traditional"] | None = Field(default=None, description="by default what the backend is")
     public_hostname: HostName | None = None
-    external_path: PathPrefix | None = None
+    external_path: Path | None = None
     upstream_model: UpstreamModel | None = Field(default=None, description="the backend's own name of the model; by default the published one")
     context_tokens: Size | None = Field(default=None, description="prompt and output together that the engine takes at most; null: unknown")
     output_cap: Size | None = Field(
@@ -119,7 +112,7 @@ class ConfigChange(BackendsOfModel):
     tenant_id: ShortText | None = Field(default=None, description="if given, it must be the owner: publications do not change hands")
     model_type: Literal["openai", "traditional"] | None = None
     public_hostname: HostName | None = None
-    external_path: PathPrefix | None = None
+    external_path: Path | None = None
     upstream_model: UpstreamModel | None = None
     context_tokens: Size | None = None
     output_cap: Size | None = None
@@ -167,7 +160,10 @@ class PublicationView(ApiModel):
     model_name: str
     tenant_id: str
     model_type: str
-    status: str
+    status: str = Field(description="'published', or 'pending' while it is being published")
+    status_step: str = Field(description="validate, routes, policies, limits, key, canary, documentation, published: how far publishing has come")
+    status_reason: str | None = Field(description="what is worth knowing of how it got here")
+    status_advice: str | None = Field(description="what to do about it")
     public_hostname: str | None
     external_path: str
     endpoint: str = Field(description="base URL for OpenAI clients")
@@ -198,3 +194,19 @@ class PublicationQuery(PageQuery):
     """The query parameters of the list."""
 
     tenant_id: ShortText | None = Field(default=None, description="slug or id of the org that owns them")
+
+
+class Allowance(ApiModel):
+    """What an org may publish."""
+
+    max_publications: int | None = Field(default=None, ge=0, le=1_000_000, strict=True, description="null: as many as the service's setting says")
+    hostnames: Annotated[list[HostPattern], Field(max_length=100)] | None = Field(
+        default=None, description="the only ones it may use, `*.example.com` for all below; null: every one"
+    )
+
+
+class AllowanceView(Allowance):
+    """What an org may publish, and what it has published."""
+
+    publications: int
+    effective_max_publications: int

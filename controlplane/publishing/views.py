@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from controlplane.publishing.saga import Step
 from controlplane.publishing.schemas import AuthenticationView, PublicationView, RateLimiting, TargetView, Traffic, UsageView
 
 _WORDS = {"silence_timeout_s": "silence_timeout_seconds", "answer_timeout_s": "answer_timeout_seconds"}
@@ -17,7 +18,10 @@ def view_of(row: Row[Any], usage: Row[Any] | None, gateway_url: str) -> Publicat
         model_name=row.model,
         tenant_id=row.tenant_slug,
         model_type=row.model_type,
-        status=row.status,
+        status="pending" if row.status_step else row.status,
+        status_step=row.status_step or Step.PUBLISHED,
+        status_reason=row.status_reason,
+        status_advice=row.status_advice,
         public_hostname=row.public_hostname,
         external_path=row.external_path,
         endpoint=f"https://{row.public_hostname}/v1" if row.public_hostname else f"{gateway_url}/v1",

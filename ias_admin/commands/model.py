@@ -9,7 +9,7 @@ import typer
 
 from ias.context import AdmissionMode
 from ias_admin.client import segment
-from ias_admin.commands.options import Limit, Output, Overlap, Yes, confirm, examples
+from ias_admin.commands.options import Limit, Org, Output, Overlap, Yes, confirm, examples
 from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, print_raw, print_secret, say
 from ias_admin.session import client_of
@@ -34,6 +34,18 @@ class Document(StrEnum):
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Name that clients use.")]
 Backend = Annotated[str | None, typer.Option(help="Registered backend; by default the one that serves the model.")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", metavar="BACKEND[:WEIGHT[:PRIORITY]]", help="One of several backends, in place of --backend; repeatable."),
+]
+Traffic = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="What connections may take: connectTimeoutMs, silenceTimeoutSeconds, answerTimeoutSeconds, maxConnections, maxPendingRequests, "
+        "maxRequests; repeatable, 'none' lifts one.",
+    ),
+]
 Upstream = Annotated[str | None, typer.Option("--upstream-model", help="The backend's own name of the model.")]
 Type = Annotated[ModelType | None, typer.Option("--type", help="By default what the backend is.")]
 Hostname = Annotated[str | None, typer.Option(help="Public host name.")]
@@ -64,6 +76,7 @@ def publish(
     model: Model,
     org: Annotated[str | None, typer.Option(metavar="ORG", help="Owner: slug or id.")] = None,
     backend: Backend = None,
+    target: Targets = None,
     upstream_model: Upstream = None,
     model_type: Type = None,
     hostname: Hostname = None,
@@ -78,6 +91,7 @@ def publish(
     context_tokens: Context = None,
     output_cap: OutputCap = None,
     continuous_usage: Continuous = None,
+    traffic: Traffic = None,
     allow: Allow = None,
     file: File = None,
     output: Output = Format.TABLE,
@@ -91,11 +105,17 @@ def publish(
     say("Keep the key now: it is not shown again.")
 
 
-@app.command(epilog=examples("model update llama-3-8b --requests-per-minute 300 --allow acme --allow beta"))
+@app.command(
+    epilog=examples(
+        "model update llama-3-8b --requests-per-minute 300 --allow acme --allow beta",
+        "model update llama-3-8b --target gpu-a:90 --target gpu-b:10 --traffic maxRequests=64",
+    )
+)
 def update(
     context: typer.Context,
     model: Model,
     backend: Backend = None,
+    target: Targets = None,
     upstream_model: Upstream = None,
     model_type: Type = None,
     hostname: Hostname = None,
@@ -110,6 +130,7 @@ def update(
     context_tokens: Context = None,
     output_cap: OutputCap = None,
     continuous_usage: Continuous = None,
+    traffic: Traffic = None,
     allow: Allow = None,
     file: File = None,
     output: Output = Format.TABLE,
@@ -173,6 +194,25 @@ def unpublish(context: typer.Context, model: Model, yes: Yes = False) -> None:
     say(f"Unpublished {model}.")
 
 
+@app.command(epilog=examples("model allowance acme", "model allowance acme -o json"))
+def allowance(context: typer.Context, org: Org, output: Output = Format.TABLE) -> None:
+    """Show how many models an org may publish, and at which hostnames."""
+    print_object(client_of(context).get(f"/org/{segment(org)}/publishing"), output)
+
+
+@app.command(epilog=examples("model allow acme --max-publications 20 --hostname api.acme.com --hostname '*.ml.acme.com'", "model allow acme"))
+def allow(
+    context: typer.Context,
+    org: Org,
+    max_publications: Annotated[int | None, typer.Option(min=0, help="By default as many as the service's setting says.")] = None,
+    hostname: Annotated[list[str] | None, typer.Option(help="The only ones that it may use; repeatable; by default every one.")] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Set how many models an org may publish, and at which hostnames; what is left out is unlimited again."""
+    body = {"maxPublications": max_publications, "hostnames": hostname or None}
+    print_object(client_of(context).put(f"/org/{segment(org)}/publishing", body), output)
+
+
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """Put the options of a call into the shape of the API's `config`."""
     limits = {
@@ -190,13 +230,29 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         "publicHostname": given["hostname"],
         "externalPath": given["path"],
         "backend": given["backend"],
+        "backends": [_target(text) for text in given["target"] or ()],
         "upstreamModel": given["upstream_model"],
         "contextTokens": given["context_tokens"],
         "outputCap": given["output_cap"],
         "continuousUsage": given["continuous_usage"],
+        "traffic": dict(_setting(text) for text in given["traffic"] or ()),
         "rateLimiting": {name: value for name, value in limits.items() if value is not None},
         "authentication": {"allowedTenants": list(given["allow"])} if given["allow"] else {},
     }
+
+
+def _target(text: str) -> dict[str, Any]:
+    name, *numbers = text.split(":")
+    if len(numbers) > 2 or not all(number.isdigit() for number in numbers):
+        raise CommandFailed(f"--target is BACKEND[:WEIGHT[:PRIORITY]], not '{text}'.", ExitCode.USAGE)
+    return {"name": name, **dict(zip(("weight", "priority"), map(int, numbers), strict=False))}
+
+
+def _setting(text: str) -> tuple[str, int | None]:
+    name, _, value = text.partition("=")
+    if not name or not (value.isdigit() or value == "none"):
+        raise CommandFailed(f"--traffic is NAME=VALUE with a whole number or 'none', not '{text}'.", ExitCode.USAGE)
+    return name, None if value == "none" else int(value)
 
 
 def _config(file: typer.FileText | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -212,6 +268,6 @@ def _config(file: typer.FileText | None, options: dict[str, Any]) -> dict[str, A
     for name, value in options.items():
         if isinstance(value, dict) and value:
             config[name] = {**(config.get(name) or {}), **value}
-        elif value not in (None, "", {}):
+        elif value not in (None, "", {}, []):
             config[name] = value
     return config

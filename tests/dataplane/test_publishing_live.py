@@ -139,6 +139,30 @@ async def test_a_file_that_was_damaged_is_replaced(dataplane: Dataplane) -> None
     assert (await dataplane.chat()).status_code == 200
 
 
+@pytest.mark.parametrize("name", [CDS_FILE, RDS_FILE])
+async def test_what_was_changed_by_hand_is_repaired_even_under_the_same_version(dataplane: Dataplane, name: str) -> None:
+    file = dataplane.home / "xds" / name
+    before = file.read_text()
+    by_hand = before.replace(MODEL, "nobody") if name == RDS_FILE else before.replace('"connect_timeout":"2s"', '"connect_timeout":"never"')
+    assert by_hand != before
+    temporary = file.with_suffix(".new")
+    temporary.write_text(by_hand)
+    temporary.replace(file)
+    if name == RDS_FILE:
+        while (await dataplane.chat()).status_code == 200:
+            pass
+    await dataplane.gateway.apply(dataplane.state(MODEL))
+    assert (await dataplane.chat()).status_code == 200
+    assert file.read_text() == before
+
+
+async def test_a_file_that_was_deleted_is_written_again(dataplane: Dataplane) -> None:
+    (dataplane.home / "xds" / RDS_FILE).unlink()
+    await dataplane.gateway.apply(dataplane.state(MODEL))
+    assert (dataplane.home / "xds" / RDS_FILE).exists()
+    assert (await dataplane.chat()).status_code == 200
+
+
 async def test_the_same_state_again_writes_nothing(dataplane: Dataplane) -> None:
     written = (dataplane.home / "xds" / RDS_FILE).stat().st_mtime_ns
     await dataplane.gateway.apply(dataplane.state(MODEL))

@@ -336,5 +336,6 @@ async def test_one_more_is_published_beside_5000(world: World, root: Person, gat
         FROM generate_series(1, 5000) AS n, orgs, backends WHERE slug = 'alpha' AND backends.name = 'a' RETURNING id, org_id)
       INSERT INTO publication_tenants SELECT id, org_id FROM made RETURNING 1"""
     assert len(await world.rows(many)) == 5000
+    await root.ok("PUT", "/org/alpha/publishing", {"maxPublications": 10_000})
     assert (await publish(root)).status_code == 201
     assert len(gateway.models) == 5001

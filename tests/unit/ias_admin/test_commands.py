@@ -105,6 +105,25 @@ CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
     ),
     ("model show m", VIEW, "GET /api/models/m/publish", None),
     ("model update m --burst 9", VIEW, "PUT /api/models/m/publish", {"config": {"rateLimiting": {"burstLimit": 9}}}),
+    (
+        "model update m --target a:70 --target b:30:1 --target c --traffic maxRequests=8 --traffic silenceTimeoutSeconds=none",
+        VIEW,
+        "PUT /api/models/m/publish",
+        {
+            "config": {
+                "backends": [{"name": "a", "weight": 70}, {"name": "b", "weight": 30, "priority": 1}, {"name": "c"}],
+                "traffic": {"maxRequests": 8, "silenceTimeoutSeconds": None},
+            }
+        },
+    ),
+    ("model allowance acme", VIEW, "GET /api/org/acme/publishing", None),
+    ("model allow acme", VIEW, "PUT /api/org/acme/publishing", {"maxPublications": None, "hostnames": None}),
+    (
+        "model allow acme --max-publications 2 --hostname a.b",
+        VIEW,
+        "PUT /api/org/acme/publishing",
+        {"maxPublications": 2, "hostnames": ["a.b"]},
+    ),
     ("model list", EMPTY, "GET /api/published-models", None),
     ("model list --org acme", EMPTY, "GET /api/published-models?tenantId=acme", None),
     ("model unpublish m --yes", DONE, "DELETE /api/models/m/publish", None),
