@@ -147,6 +147,6 @@ def test_what_was_changed_by_hand_is_repaired_and_a_restart_changes_nothing(worl
 
 def _answers(world: World, key: str, model: str) -> bool:
     try:
-        return chat(world, key, model) == 200
+        return chat(world, key, model) == 200 and world.admin.raw("GET", f"/api/models/{model}/publish").status_code == 200
     except httpx2.HTTPError:
         return False
