@@ -122,7 +122,7 @@ class PublicationRepository(Repository):
 
     async def orphaned_key_ids(self) -> Sequence[UUID]:
         """Return usable keys of publications that are gone."""
-        gone = select(publications.c.id).where(~LIVING)
+        gone = self.visible(publications, publications.c.id).where(~LIVING)
         query = self.visible(keys, keys.c.id).where(keys.c.status != "revoked", keys.c.publication_id.in_(gone))
         return (await self.uow.execute(query)).scalars().all()
 
@@ -150,7 +150,7 @@ class PublicationRepository(Repository):
 
     async def quota_of(self, org_id: UUID) -> tuple[int | None, int]:
         """Return how many publications an org may have, None: as the setting says, and how many it has."""
-        used = select(func.count()).where(publications.c.org_id == orgs.c.id, LIVING).select_from(publications).scalar_subquery()
+        used = self.visible(publications, func.count()).where(publications.c.org_id == org_id, LIVING).select_from(publications).scalar_subquery()
         row = (await self.uow.execute(self.visible(orgs, orgs.c.max_publications, used.label("used")).where(orgs.c.id == org_id))).one()
         return row.max_publications, row.used
 
