@@ -12,13 +12,14 @@ gets a new prefix and lives beside the old one until no process of the version b
 | `ias2:{org}:due` | sorted set | open reservations by deadline |
 | `ias2:{org}:swept` | sorted set | swept ones whose event is not written yet, by the time of the sweep |
 | `ias2:{org}:x:<id>` | string | a settled request that was admitted while Valkey was away |
+| `ias2:{org}:charged` | sorted set | days -> latest time of admission, on that day, of a request that was charged: counters begin behind it |
 | `ias2:{org}:l` | hash | publication id -> learned values and their histograms (`lua/learn.lua`) |
 | `ias2:{orgs}:noted` | sorted set | orgs by the time that an admission was last noted |
 | `ias2:{orgs}:look` | sorted set | orgs by the time to look for overdue reservations |
 | `ias2:{extauth}:replicas` | sorted set | replicas of extauth by the time of their last beat |
 
 Expiry: buckets go when they are full again; what is held, and reservations, seven days after they were last touched; reported
-reservations and `x` after a day; counters 45 days after their period; learned values after 30 days without a request.
+reservations and `x` after a day; days of `charged` after seven; counters 45 days after their period; learned values after 30 days without a request.
 """
 
 from functools import lru_cache

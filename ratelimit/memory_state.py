@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ratelimit import layout
-from ratelimit.bucket import Counter, Level
+from ratelimit.bucket import WRONG_MS, Counter, Level
 from ratelimit.expiring import Expiring
 from ratelimit.periods import period_at
 from ratelimit.ports import BudgetKey, Limit, Period, Unit
@@ -51,6 +51,8 @@ class MemoryState:
     """Levels, counters and reservations of all orgs, by the names of `ratelimit.layout`."""
 
     def __init__(self) -> None:
+        self.known_ms = 0
+        """The latest time known to who uses it. Memory loses nothing, so that only tests, which do empty it, set it."""
         self.levels: Expiring[Level] = Expiring()
         self.counters: Expiring[Counter] = Expiring()
         self.records: Expiring[Record] = Expiring()
@@ -58,6 +60,8 @@ class MemoryState:
         """Deadlines of open reservations."""
         self.swept: dict[tuple[str, str], None] = {}
         """Swept ones whose event is not written yet."""
+        self._charged: dict[str, dict[int, int]] = {}
+        """By org and day, the latest time of admission of a request that was charged."""
 
     def level(self, org_id: str, limit: Limit, now: int) -> Level:
         return (self.levels.get(layout.bucket(org_id, limit), now) or Level(0, now)).drain(limit.refill, now)
@@ -72,6 +76,12 @@ class MemoryState:
     def counter(self, key: BudgetKey, now: int) -> Counter | None:
         return self.counters.get(layout.counter(key), now)
 
+    def first_since(self, key: BudgetKey, now: int) -> int:
+        """The earliest `since` of a counter that begins now: behind every request that was charged without it, which only the ledger can tell."""
+        known = self.known_ms if self.known_ms <= now + WRONG_MS else 0
+        charged = (at for at in self._charged.get(key.org_id, {}).values() if at < key.end_ms)
+        return 1 + max([now, known, *charged])
+
     def new_counter(self, key: BudgetKey, since: int, now: int) -> Counter:
         """A missing one; its base is unknown, unless the period has just begun and the one before shows that nothing was lost since."""
         before = self.counter(budget_key(key.org_id, key.scope, key.calendar, key.start_ms - 1), now)
@@ -83,10 +93,19 @@ class MemoryState:
 
     def charge_budgets(self, org_id: str, record: Record, tokens: int, now: int) -> None:
         """Charge the counters of a request's org, user and key that carry it, whether it held there or not."""
+        if tokens == 0:
+            return
+        self._note_charge(org_id, record.at_ms, now)
         for key in budget_keys(org_id, record.user_id, record.key_id, record.at_ms):
             counter = self.counter(key, now)
             if counter is not None and counter.since_ms <= record.at_ms:
                 self.keep_counter(key, counter.add(tokens, 0), now)
+
+    def _note_charge(self, org_id: str, at: int, now: int) -> None:
+        days, day = self._charged.setdefault(org_id, {}), at // _DAY_MS
+        if day not in days:
+            days = self._charged[org_id] = {d: latest for d, latest in days.items() if latest > now - HELD_MS}
+        days[day] = max(at, days.get(day, 0))
 
     def move(self, org_id: str, record: Record, to: State, now: int, total: int = 0) -> None:
         """Bring a reservation from one state to another: what it holds and what it is charged, everywhere."""

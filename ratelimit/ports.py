@@ -7,7 +7,9 @@ true amount. A hold whose deadline passes is *swept*: it becomes a charge, and a
 Budgets. A counter is `base + own` tokens of one scope (org, user, key) in one calendar period. `own` is what was settled of the
 requests admitted at or after the counter's `since` (the store's clock); `base` is the ledger's sum of those admitted before. Which of
 the two a request belongs to is told by its id alone, which holds its time of admission, so nothing is counted twice or lost when the
-store is emptied: a missing counter starts anew with `since` = now and asks for its `base` (`Decision.unseeded`, `seed`).
+store is emptied: a missing counter starts anew and asks for its `base` (`Decision.unseeded`, `seed`). Its `since` lies behind the id of
+every request that was ever charged and behind all that the caller knows of the store's clock, which may have been set back; no request
+is admitted with an id before the `since` of its counters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -270,8 +272,12 @@ class AdmissionStore(Protocol):
         Late settlements still correct them, for a day. A never claimed one is charged 0 from here on, as its event says.
         """
 
-    async def seed(self, budget: BudgetKey, since_ms: int, base: int) -> None:
-        """Set the base of a counter, if its `since_ms` is still this one. Idempotent: also the repeating job calls it, as late events arrive."""
+    async def seed(self, budget: BudgetKey, since_ms: int, base: int, was: int | None = None) -> bool:
+        """Set the base of a counter; also the repeating job calls it, as late events arrive. False: nothing was set, read the counter again.
+
+        Its `since_ms` must still be this one, and its base the one that it had before the ledger was asked (None: not known): so a sum
+        never replaces a newer one.
+        """
 
     async def budgets(self, keys: Sequence[BudgetKey]) -> list[BudgetState | None]:
         """Read counters; None for those that do not exist."""

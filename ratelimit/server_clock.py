@@ -10,6 +10,7 @@ class ServerClock:
 
     def __init__(self) -> None:
         self._offset_ms: float | None = None
+        self._before_set_back_ms = 0
 
     @property
     def known(self) -> bool:
@@ -19,7 +20,10 @@ class ServerClock:
     def observe(self, sent_ms: float, received_ms: float, server_ms: int) -> None:
         """Learn from one answer."""
         low, high = server_ms - received_ms, server_ms + 1 - sent_ms
-        if self._offset_ms is None or self._offset_ms > high:
+        if self._offset_ms is None:
+            self._offset_ms = low
+        elif self._offset_ms > high:
+            self._before_set_back_ms = self.latest(received_ms)
             self._offset_ms = low
         else:
             self._offset_ms = max(self._offset_ms, low)
@@ -29,3 +33,7 @@ class ServerClock:
         if self._offset_ms is None:
             raise ValueError("the store has not told its time yet")
         return int(local_ms + self._offset_ms)
+
+    def latest(self, local_ms: float) -> int:
+        """Return the latest time that the store's clock has shown until `local_ms`: later than `at` if it was set back, or the store replaced."""
+        return max(self._before_set_back_ms, self.at(local_ms))

@@ -94,7 +94,7 @@ class MemoryAdmissionStore:
         for key in budget_keys(r.org_id, r.user_id, r.key_id, at):
             counter = self._state.counter(key, now)
             if counter is None and key.end_ms > now:
-                counter = Counter(max(now + 1, at), key.end_ms)  # of this request at least the ledger has to tell
+                counter = Counter(max(self._state.first_since(key, now), at), key.end_ms)  # of those before it at least the ledger has to tell
             if counter is not None:
                 self._state.keep_counter(key, counter.add(0, tokens), now)
                 record.items[Limit("held again", key.scope, 0, 1, MAX_LEVEL - 1, Unit.TOKENS, key.calendar)] = tokens
@@ -131,11 +131,13 @@ class MemoryAdmissionStore:
                 self._state.move(org_id, record, State.CLEARED, now)
             self._state.keep_record(org_id, rid, record, REPORTED_MS, now)
 
-    async def seed(self, budget: BudgetKey, since_ms: int, base: int) -> None:
+    async def seed(self, budget: BudgetKey, since_ms: int, base: int, was: int | None = None) -> bool:
         now = self._clock()
         counter = self._state.counter(budget, now)
-        if counter is not None and counter.since_ms == since_ms:
-            self._state.keep_counter(budget, replace(counter, base=base), now)
+        if counter is None or (counter.since_ms, counter.base) != (since_ms, was):
+            return False
+        self._state.keep_counter(budget, replace(counter, base=base), now)
+        return True
 
     async def budgets(self, keys: Sequence[BudgetKey]) -> list[BudgetState | None]:
         now = self._clock()
@@ -168,14 +170,11 @@ class MemoryAdmissionStore:
         return Decision(rid, states, tokens, learned=learned)
 
     def _wishes(self, a: Admission, now: int) -> tuple[int, list[_Wish]]:
-        """What the limits stand at, and the time of admission: never before a counter's `since`, so that a clock that goes back loses nothing.
-
-        A counter that begins now carries nothing of this millisecond, of which something may be settled already.
-        """
+        """What the limits stand at, and the time of admission: never before a counter's `since`, so that a clock that goes back loses nothing."""
         at = now
         while True:
             wishes = [self._wish(a.org_id, limit, at, now) for limit in a.limits]
-            latest = max((w.level.since_ms if w.stored else now + 1 for w in wishes if isinstance(w.level, Counter)), default=at)
+            latest = max((w.level.since_ms for w in wishes if isinstance(w.level, Counter)), default=at)
             if latest <= at:
                 return at, wishes
             at = latest
@@ -184,8 +183,10 @@ class MemoryAdmissionStore:
         if limit.calendar is None:
             return _Wish(limit, self._state.level(org_id, limit, now))
         key = budget_key(org_id, limit.bucket, limit.calendar, at)
-        counter = self._state.counter(key, now)
-        return _Wish(limit, counter) if counter is not None else _Wish(limit, self._state.new_counter(key, at, now), stored=False)
+        if (counter := self._state.counter(key, now)) is not None:
+            return _Wish(limit, counter)
+        since = max(at, self._state.first_since(key, now))
+        return _Wish(limit, self._state.new_counter(key, since, now), stored=False)
 
     def _unseeded(self, org_id: str, wishes: Sequence[_Wish], at: int, now: int) -> tuple[Unseeded, ...]:
         found = []

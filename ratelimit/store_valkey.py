@@ -90,7 +90,8 @@ class ValkeyAdmissionStore:
         sent = local_ms()
         fresh = self._noted.fresh([a.org_id for a in admissions], sent, connections)
         note = index.note(fresh, self._clock.at(sent), self._claim_ttl_ms)
-        calls = [self._urgent.command(self._admission(admission), not_after) for admission in admissions]
+        known = self._clock.latest(sent)
+        calls = [self._urgent.command(self._admission(admission, known), not_after) for admission in admissions]
         replies = await self._urgent.send([*note, *calls], until, lambda late: self._release(admissions, late[len(note) :]))
         replies = replies[len(note) :]
         if all(isinstance(reply, list) and len(reply) > 1 for reply in replies):
@@ -117,7 +118,9 @@ class ValkeyAdmissionStore:
 
     async def hold_again(self, reservation: Reservation, tokens: int, ttl_ms: int) -> None:
         r = reservation
-        await self._background.run([("hold_again", r.org_id, (r.reservation_id, _ttl(ttl_ms), r.user_id, r.key_id, tokens))])
+        await self._background.now()
+        known = self._clock.latest(local_ms())
+        await self._background.run([("hold_again", r.org_id, (known, r.reservation_id, _ttl(ttl_ms), r.user_id, r.key_id, tokens))])
         await self._note([r.org_id], ttl_ms)
 
     async def settle(self, settlements: Sequence[tuple[Reservation, int]], samples: Mapping[str, Sample] | None = None) -> None:
@@ -145,8 +148,10 @@ class ValkeyAdmissionStore:
         by_org = _by_org(reservations)
         await self._background.run([("reported", org, tuple(ids)) for org, every in by_org.items() for ids in _pages(every, _SWEPT_AT_ONCE)])
 
-    async def seed(self, budget: BudgetKey, since_ms: int, base: int) -> None:
-        await self._urgent.run([("seed", budget.org_id, (layout.KIND[budget.calendar], budget.scope, budget.start_ms, since_ms, base))])
+    async def seed(self, budget: BudgetKey, since_ms: int, base: int, was: int | None = None) -> bool:
+        counter = (layout.KIND[budget.calendar], budget.scope, budget.start_ms, since_ms)
+        ((_, done),) = await self._urgent.run([("seed", budget.org_id, (*counter, base, "" if was is None else was))])
+        return bool(done)
 
     async def budgets(self, keys: Sequence[BudgetKey]) -> list[BudgetState | None]:
         replies: Replies = []
@@ -154,11 +159,12 @@ class ValkeyAdmissionStore:
             replies += await self._background.ask([("GET", layout.counter(key)) for key in page])
         return [_budget(key, reply) for key, reply in zip(keys, replies, strict=True)]
 
-    def _admission(self, a: Admission) -> Call:
+    def _admission(self, a: Admission, known_ms: int) -> Call:
         offer = Offer.of(a.tokens)
         who = (a.user_id, a.key_id, a.publication_id)
         hold = (offer.full, offer.full_from, offer.reduced, offer.least)
-        return ("admit", a.org_id, (uuid7_tail(a.reservation_entropy), a.claim, self._claim_ttl_ms, *who, a.cost, *hold, *map(layout.rule, a.limits)))
+        what = (known_ms, uuid7_tail(a.reservation_entropy), a.claim, self._claim_ttl_ms)
+        return ("admit", a.org_id, (*what, *who, a.cost, *hold, *map(layout.rule, a.limits)))
 
     async def _note(self, orgs: Sequence[str], ttl_ms: int) -> None:
         """An emptied server has forgotten the index too: who still holds is to be found."""

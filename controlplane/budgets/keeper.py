@@ -119,7 +119,8 @@ class BudgetKeeper:
     async def _seed(self, state: BudgetState, base: int) -> bool:
         budget = state.budget
         try:
-            await self._counters.seed(budget, state.since_ms, base)
+            if not await self._counters.seed(budget, state.since_ms, base, state.base):
+                return False  # another worker was faster, perhaps with a newer sum
         except StoreUnavailable as error:
             log.debug("base of a budget was not set", reason=str(error))
             return False

@@ -12,8 +12,8 @@ class BudgetCounters(Protocol):
     async def budgets(self, keys: Sequence[BudgetKey]) -> list[BudgetState | None]:
         """Read counters; None for those that do not exist."""
 
-    async def seed(self, budget: BudgetKey, since_ms: int, base: int) -> None:
-        """Set the base of a counter, if its `since_ms` is still this one. Idempotent."""
+    async def seed(self, budget: BudgetKey, since_ms: int, base: int, was: int | None = None) -> bool:
+        """Set the base of a counter, if its `since_ms` is still this one and its base still `was`; say whether it was set."""
 
 
 class NoCounters:
@@ -22,5 +22,5 @@ class NoCounters:
     async def budgets(self, keys: Sequence[BudgetKey]) -> list[BudgetState | None]:
         raise StoreUnavailable("this process knows no admission store: set IAS_VALKEY_URL")
 
-    async def seed(self, budget: BudgetKey, since_ms: int, base: int) -> None:
+    async def seed(self, budget: BudgetKey, since_ms: int, base: int, was: int | None = None) -> bool:
         raise StoreUnavailable("this process knows no admission store: set IAS_VALKEY_URL")

@@ -1,25 +1,25 @@
 -- Admit one request: charge and hold in every limit, or in none.
--- ARGV  2 UUIDv7 text behind its time, 3 claim, 4 its ttl ms, 5 user, 6 key, 7 publication, 8 cost; tokens to hold: 9 full, 10 free tokens from which
---       full is given, 11 reduced (0: none), 12 the least that is offered; then the limits
+-- ARGV  2 latest known time, 3 UUIDv7 text behind its time, 4 claim, 5 its ttl ms, 6 user, 7 key, 8 publication, 9 cost; tokens to hold: 10 full,
+--       11 free tokens from which full is given, 12 reduced (0: none), 13 the least that is offered; then the limits
 -- Reply now, 1 admitted or 2 refused, reservation id, tokens held, learned, then free, ms to full, retry ms, held by all of each limit;
 --       or now, 3, then kind, scope, start, end, since of each budget counter whose base is not known
-local ttl, cost = tonumber(ARGV[4]), tonumber(ARGV[8])
-local full, full_from, reduced, least = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12])
+local HEAD = 13
+local known, ttl, cost = tonumber(ARGV[2]), tonumber(ARGV[5]), tonumber(ARGV[9])
+local full, full_from, reduced, least = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 
--- The time of admission is never before a counter's `since`, so that a clock that goes back puts no request into the base; and a counter
--- that begins now carries nothing of this millisecond, of which something may be settled already.
+-- The time of admission is never before a counter's `since`, so that a clock that goes back puts no request into the base.
 local at, latest, limits = nil, now, {}
-while at ~= latest and #ARGV > 12 do
+while at ~= latest and #ARGV > HEAD do
   at = latest
   local keys = {}
-  for i = 1, #ARGV - 12 do
-    limits[i] = rule(ARGV[i + 12])
+  for i = 1, #ARGV - HEAD do
+    limits[i] = rule(ARGV[i + HEAD])
     keys[i] = key_of(limits[i], at)
   end
   local stored = redis.call('MGET', unpack(keys))
   for i, b in ipairs(limits) do
-    if not load(b, keys[i], stored[i]) then new_counter(b, b.kind, b.name, at) end
-    if b.calendar then latest = math.max(latest, b.new and now + 1 or b.since) end
+    if not load(b, keys[i], stored[i]) then new_counter(b, b.kind, b.name, at, known) end
+    if b.calendar then latest = math.max(latest, b.since) end
   end
 end
 at = latest
@@ -67,12 +67,12 @@ if admitted then
       write(b)
     end
   end
-  id = string.format('%08x-%04x-', math.floor(at / 65536), math.fmod(at, 65536)) .. ARGV[2]
-  write_reservation(id, {u = ARGV[5], k = ARGV[6], c = 0, s = OPEN, n = tokens, p = ARGV[3], i = items}, HELD)
+  id = string.format('%08x-%04x-', math.floor(at / 65536), math.fmod(at, 65536)) .. ARGV[3]
+  write_reservation(id, {u = ARGV[6], k = ARGV[7], c = 0, s = OPEN, n = tokens, p = ARGV[4], i = items}, HELD)
   put('due', now + ttl, id)
 end
 
-local learned = ARGV[7] ~= '' and redis.call('HGET', org .. 'l', ARGV[7])
+local learned = ARGV[8] ~= '' and redis.call('HGET', org .. 'l', ARGV[8])
 local reply, n = {now, admitted and 1 or 2, id, admitted and tokens or 0, learned and string.match(learned, '^[^;]*') or ''}, 5
 for _, b in ipairs(limits) do
   local to_end = b.calendar and end_of(b.kind, start_of(b.kind, at)) - now

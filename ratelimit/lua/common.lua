@@ -70,11 +70,19 @@ local function load_counter(b, key, stored)
   return b
 end
 
+-- The earliest `since` of a counter that begins now: behind every request of its period that was charged without it, as `charged` remembers.
+-- An emptied store does not, and its clock may be behind: `known` is the latest time that the caller knows it has shown.
+local function first_since(finish, known)
+  local last = redis.call('ZRANGE', org .. 'charged', '(' .. finish, '-inf', 'BYSCORE', 'REV', 'LIMIT', '0', '1', 'WITHSCORES')
+  return 1 + math.max(now, tonumber(last[2] or 0), known - now <= WRONG and known or 0)
+end
+
 -- Begins a counter that is missing. Its base is unknown, unless the period has just begun and the counter of the one before shows that the
 -- store was not emptied since: later, requests may have been admitted in it while no budget was set.
-local function new_counter(b, kind, scope, at)
+local function new_counter(b, kind, scope, at, known)
   local start = start_of(kind, at)
-  b.key, b.since, b.w, b.h, b.new, b.finish = counter_key(kind, scope, start), at, 0, 0, true, end_of(kind, start)
+  b.key, b.w, b.h, b.new, b.finish = counter_key(kind, scope, start), 0, 0, true, end_of(kind, start)
+  b.since = math.max(at, first_since(b.finish, known))
   local key = counter_key(kind, scope, start_of(kind, start - 1))
   local before = load_counter({}, key, redis.call('GET', key))
   if before and before.since < start and now - start < TURN then b.base = 0 end

@@ -1,7 +1,7 @@
 -- Hold for a running request that the store has lost, in all budget counters that it may belong to, whether it fits or not.
 -- Its limits are not known any more: what it tops up later is not refused.
--- ARGV  2 reservation id, 3 ttl ms, 4 user, 5 key, 6 tokens   Reply now, 1
-local id, ttl, user, key, tokens = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
+-- ARGV  2 latest known time, 3 reservation id, 4 ttl ms, 5 user, 6 key, 7 tokens   Reply now, 1
+local known, id, ttl, user, key, tokens = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6], tonumber(ARGV[7])
 local r = read_reservation(id)
 if r then
   if r.s ~= OPEN then
@@ -16,8 +16,8 @@ for _, scope in ipairs(scopes(user, key)) do
     local b = scope and rule(kind .. '0:0:1:' .. string.format('%.0f', MAX) .. ':' .. scope)
     local found = b and read(b, at)
     if b and not found and end_of(kind, start_of(kind, at)) > now then
-      found = new_counter(b, kind, scope, at)
-      b.since, b.base = math.max(now + 1, at), nil  -- of this request at least the ledger has to tell
+      found = new_counter(b, kind, scope, at, known)
+      b.base = nil  -- of this request at least the ledger has to tell
     end
     if found then
       b.h = b.h + tokens

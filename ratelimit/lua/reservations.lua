@@ -3,6 +3,7 @@
 local CALENDARS = {'d', 'w', 'm'}
 local records, rules, buckets, counters, carriers = {}, {}, {}, {}, {}
 local kept, forgotten, held_on = {}, {}, {}
+local last_charged = {}  -- by day, the latest time of admission of what was charged
 local moved = {due = {}, swept = {}}  -- reservations and their new scores; false: taken out
 
 local function admitted_at(id) return tonumber(string.sub(id, 1, 8) .. string.sub(id, 10, 13), 16) end
@@ -83,6 +84,8 @@ local function change_budgets(user, key, at, tokens, holds)
     if b then b.h = math.max(0, b.h + n) end
   end
   if tokens == 0 then return end
+  local day = floor_div(at, DAY)
+  last_charged[day] = math.max(at, last_charged[day] or 0)
   local carriers_of_it = carrying(user, key, at)
   load_counters(carriers_of_it)
   for name in pairs(carriers_of_it) do
@@ -145,11 +148,22 @@ local function flush_moved(zset, scores)
   if #added > 0 then put(zset, unpack(added)) end
 end
 
+-- Counters that begin later, or that begin anew while the clock is behind, have to know.
+local function flush_charged()
+  for day, at in pairs(last_charged) do
+    if redis.call('ZADD', org .. 'charged', 'GT', at, day) == 1 then
+      redis.call('ZREMRANGEBYSCORE', org .. 'charged', '-inf', now - HELD)
+      redis.call('PEXPIRE', org .. 'charged', HELD)
+    end
+  end
+end
+
 local function flush()
   for _, b in pairs(buckets) do write_bucket(b) end
   for _, b in pairs(counters) do
     if b then write_counter(b) end
   end
+  flush_charged()
   for id, ttl in pairs(kept) do write_reservation(id, records[id], ttl) end
   if #forgotten > 0 then redis.call('DEL', unpack(forgotten)) end
   for zset, scores in pairs(moved) do flush_moved(zset, scores) end

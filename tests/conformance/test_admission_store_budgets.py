@@ -1,5 +1,7 @@
 """Budgets in both stores: `base + own`, told apart by `since`. And what settlements teach."""
 
+import pytest
+
 from ias.ids import uuid7
 from ratelimit.periods import period_at
 from ratelimit.ports import BudgetKey, Held, Learned, Period, Sample
@@ -29,10 +31,20 @@ async def test_seeding_again_corrects_the_base_and_nothing_else(world: World) ->
     request = await world.admit(BUDGET, tokens=10)
     await world.store.settle([(request, 5)])
     state = await world.budget()
-    await world.store.seed(state.budget, state.since_ms, 300)
-    await world.store.seed(state.budget, state.since_ms, 300)
+    assert await world.store.seed(state.budget, state.since_ms, 300, state.base)
+    assert await world.store.seed(state.budget, state.since_ms, 300, 300)
     assert await world.spent() == (305, 0)
-    await world.store.seed(BudgetKey("org", "nobody", Period.DAY, 0, 1), 0, 1)
+    assert not await world.store.seed(BudgetKey("org", "nobody", Period.DAY, 0, 1), 0, 1)
+
+
+async def test_a_base_is_only_set_over_the_one_that_was_read_before_the_ledger(world: World) -> None:
+    await world.admit(BUDGET)
+    state = await world.budget()
+    assert state.base == 0
+    assert await world.store.seed(state.budget, state.since_ms, 300, 0)
+    assert not await world.store.seed(state.budget, state.since_ms, 200, 0), "an older sum that was slow"
+    assert not await world.store.seed(state.budget, state.since_ms, 200), "a base is known"
+    assert await world.spent() == (300, 0)
 
 
 async def test_the_next_period_begins_at_nothing_without_asking(world: World) -> None:
@@ -75,6 +87,42 @@ async def test_requests_before_a_counter_are_its_base_s_business(world: World) -
     await world.admit(BUDGET)
     await world.store.settle([(request, 33)])
     assert await world.spent() == (0, 0)
+
+
+@pytest.mark.parametrize("back_ms", [0, 1, 3_000, 2 * 3_600_000, 13 * 3_600_000])
+async def test_what_was_charged_before_a_counter_began_is_its_base_s_business_also_when_the_clock_went_back(world: World, back_ms: int) -> None:
+    settled = await world.admit(RPM, tokens=40)
+    await world.store.settle([(settled, 33)])
+    world.later(-back_ms)
+    (unseeded,) = (await world.ask(BUDGET)).unseeded
+    assert unseeded.since_ms == NOON + 1, "the ledger is asked for all until and with it"
+    own = await world.admit(BUDGET, tokens=5)
+    await world.store.settle([(own, 4)])
+    assert (await world.budget()).own == 4
+
+
+async def test_one_that_still_runs_when_a_counter_begins_behind_it_is_its_own(world: World) -> None:
+    running = await world.admit(RPM, tokens=40)
+    world.later(-3_000)
+    (unseeded,) = (await world.ask(BUDGET)).unseeded
+    assert unseeded.since_ms == NOON - 2_999
+    await world.store.settle([(running, 33)])
+    assert (await world.budget()).own == 33
+
+
+async def test_counters_that_begin_one_after_the_other_in_a_millisecond_lie_behind_what_is_charged_between(world: World) -> None:
+    first = await world.admit(BUDGET, tokens=10)
+    await world.store.settle([(first, 7)])
+    (unseeded,) = (await world.ask(USER_BUDGET)).unseeded
+    assert unseeded.since_ms == NOON + 2, "the first is of NOON + 1, where the first counter began"
+
+
+async def test_what_was_charged_by_a_clock_far_ahead_moves_only_the_counters_of_its_own_period(world: World) -> None:
+    world.at(NOON + 40 * DAY_MS)
+    wrong = await world.admit(RPM, tokens=40)
+    await world.store.settle([(wrong, 33)])
+    world.at(NOON)
+    assert {u.since_ms for u in (await world.ask(BUDGET, USER_BUDGET)).unseeded} == {NOON + 1}
 
 
 async def test_what_was_admitted_while_the_store_was_away_is_charged_once(world: World) -> None:

@@ -27,8 +27,9 @@ class MemoryUnderTest:
         self.now_ms = 0
         self.store = MemoryAdmissionStore(lambda: self.now_ms, CLAIM_TTL_MS)
 
-    def set_clock(self, now_ms: int) -> None:
+    def set_clock(self, now_ms: int, known_ms: int) -> None:
         self.now_ms = now_ms
+        self.store._state.known_ms = known_ms
 
     def lose(self) -> None:
         self.store._state = MemoryState()
@@ -49,11 +50,10 @@ async def test_memory_follows_the_model(block: int) -> None:
 async def test_valkey_follows_the_model(valkey: TestValkey, block: int) -> None:
     total: Counter[str] = Counter()
     with Redis.from_url(valkey.url) as client:
-        puppet = PuppetValkey(valkey.url, client)
-        for seed in histories(block):
-            history = History(seed, puppet.store, puppet.set_clock)
-            await history.play(puppet.look_everywhere, puppet.lose, puppet.nothing_expires_too_early)
-            puppet.nothing_is_held()
-            total.update(history.stats)
-        await puppet.store.aclose()
+        async with PuppetValkey(valkey.url, client) as puppet:
+            for seed in histories(block):
+                history = History(seed, puppet.store, puppet.set_clock)
+                await history.play(puppet.look_everywhere, puppet.lose, puppet.nothing_expires_too_early)
+                puppet.nothing_is_held()
+                total.update(history.stats)
     assert all(total.values()), total

@@ -16,12 +16,17 @@ USERS, KEYS = ("u1", ""), ("k1", "k2")
 CLAIM_TTL_MS = 9_000
 STEPS = 40
 _HOUR = 3_600_000
+WRONG_MS = 60_000
 STARTS = [
     int(datetime(*start, tzinfo=UTC).timestamp() * 1000)
     for start in ((2026, 10, 31, 23, 58), (2026, 12, 31, 23, 59), (2028, 2, 28, 23), (2027, 3, 7, 23, 59), (2026, 11, 18, 12))
 ]
 """Near the ends of months, a year, a February that has 29 days, a week; and in the middle of all."""
 PAUSES = [0, 0, 0, 1, 7, 20, 700, 5_000, 61_000, 30 * 60_000]
+SET_BACK = [1, 1, 20, 20, 3_000, 3_000, 2 * _HOUR, 36 * _HOUR]
+"""So far a clock goes back."""
+RESTART_MS = 100
+"""A server that comes back empty was away for longer than ids can be ahead of the latest time that its clock has shown."""
 
 
 @dataclass
@@ -36,12 +41,14 @@ class Live:
 class History:
     """One org with limits of all kinds, some requests, one store and its model."""
 
-    def __init__(self, seed: int, store: AdmissionStore, set_clock: Callable[[int], None]) -> None:
+    def __init__(self, seed: int, store: AdmissionStore, set_clock: Callable[[int, int], None]) -> None:
+        """`set_clock` is told the store's time, and the latest time that those know of who use it."""
         self.rnd = random.Random(seed)
         self.store, self.model = store, Model()
         self._set_clock = set_clock
         self.now = self.rnd.choice(STARTS) - self.rnd.choice([0, 1, 500, 60_000])
         self.begun = self.latest = self.now
+        self.emptied = 0
         self.limits = self._limits()
         self.live: list[Live] = []
         self.ledger: dict[str, tuple[Reservation, int]] = {}
@@ -69,7 +76,7 @@ class History:
     ) -> None:
         """Take random steps, then end all requests and balance the books."""
         for _ in range(STEPS):
-            self.go_on(self.rnd.choice(PAUSES) if self.rnd.random() > 0.05 else -self.rnd.choice([1, 20, 3_000]))
+            self._time_passes()
             before_sweep()
             await self._step(lose)
             await self._compare_counters()
@@ -78,14 +85,19 @@ class History:
             check_expiry(deadlines)
         await self._end(before_sweep)
 
+    def _time_passes(self) -> None:
+        """Or the clock is set back: by any time, but not to more than a minute before the store was last emptied (docs/admission.md)."""
+        if self.rnd.random() > 0.05:
+            self.go_on(self.rnd.choice(PAUSES))
+        elif self.now - (back := self.rnd.choice(SET_BACK)) >= self.emptied - WRONG_MS:
+            self.go_on(-back)
+
     def go_on(self, ms: int) -> None:
+        """Whoever asks next lived through the last loss of the store, but may have been started after the clock was set back."""
         self.now += ms
         self.latest = max(self.latest, self.now)
-        self._set_clock(self.now)
-
-    def _catch_up(self) -> None:
-        """No counter begins while the clock is behind: it could not tell which of the requests before it are its own (docs/admission.md)."""
-        self.go_on(max(0, self.latest - self.now))
+        self.model.known_ms = max(self.emptied, self.rnd.choice([0, self.latest]))
+        self._set_clock(self.now, self.model.known_ms)
 
     async def _step(self, lose: Callable[[], None]) -> None:
         choice = self.rnd.random()
@@ -98,12 +110,12 @@ class History:
         elif choice < 0.98:
             self._arrive(self.rnd.randrange(len(self.in_flight) + 1))
             await self._reseed()
-        else:
+        elif self.latest + RESTART_MS - self.now <= WRONG_MS:
+            self.emptied = self.latest = self.latest + RESTART_MS
             lose()
             self.model = Model()
             self.stats["lost"] += 1
-            self._catch_up()
-            self.go_on(1)
+            self.go_on(0)
 
     # --- admission ---
 
@@ -120,8 +132,6 @@ class History:
         if r.random() < 0.1:
             await self._admitted_while_away(user, key)
             return
-        if any(limit.calendar is not None and self.model.counter(limit, self.now) is None for limit in limits):
-            self._catch_up()
         decision = await self._decided(admission)
         at, before = self.model.states(limits, cost, hold, self.now)
         who = Reservation(ORG, user, key, decision.reservation_id or "")
@@ -131,7 +141,6 @@ class History:
         if decision.reservation_id is not None and granted is not None:
             assert (decision.held_tokens, uuid7_ms(uuid.UUID(decision.reservation_id))) == (granted.tokens, at)
             self.live.append(Live(who, granted.tokens))
-            self.latest = max(self.latest, _at(who))  # ids may be ahead of the clock, never behind a counter's `since`
         self._compare_states(decision, before, at)
 
     async def _decided(self, admission: Admission) -> Decision:
@@ -191,7 +200,6 @@ class History:
         for live, held in zip(some, answers, strict=True):
             if held == "unknown" and self.rnd.random() < 0.8:
                 who = live.who
-                self._catch_up()
                 for _ in range(2):
                     await self.store.hold_again(who, live.tokens, ttl)
                     self.model.hold_again(who.reservation_id, _at(who), (who.user_id, who.key_id), live.tokens, self.now, ttl)
@@ -237,9 +245,11 @@ class History:
 
     async def _seed(self, found: Unseeded) -> None:
         base = self.spent(found.budget, found.since_ms)
-        await self.store.seed(found.budget, found.since_ms, base)
-        await self.store.seed(found.budget, found.since_ms - 1, 1 << 40)  # of a counter that is no more: nothing happens
-        self.model.counters[found.budget.scope, found.budget.calendar, found.budget.start_ms].base = base
+        counter = self.model.counters[found.budget.scope, found.budget.calendar, found.budget.start_ms]
+        for since, was in ((found.since_ms - 1, counter.base), (found.since_ms, (counter.base or 0) + 1)):
+            assert not await self.store.seed(found.budget, since, 1 << 40, was), "of a counter or a base that is no more"
+        assert await self.store.seed(found.budget, found.since_ms, base, counter.base)
+        counter.base = base
 
     async def _reseed(self) -> None:
         """What the repeating job does."""

@@ -85,11 +85,15 @@ def _ms(day: date) -> int:
 
 @dataclass
 class Model:
+    known_ms: int = 0
+    """The latest time that those know of who use the store."""
     buckets: dict[str, Bucket] = field(default_factory=dict)
     counters: dict[tuple[str, Period, int], Counter] = field(default_factory=dict)
     reservations: dict[str, Open] = field(default_factory=dict)
     unreported: list[str] = field(default_factory=list)
     settled_away: set[str] = field(default_factory=set)
+    charged_at: list[int] = field(default_factory=list)
+    """When every request was admitted that was ever charged."""
 
     # --- what a limit stands at ---
 
@@ -108,10 +112,17 @@ class Model:
         assert limit.calendar is not None
         return self.counters.get((limit.bucket, limit.calendar, period(limit.calendar, at)[0]))
 
+    def beginning(self, calendar: Period, at: int, now: int) -> int:
+        """The `since` of a counter that begins now: behind every request that it cannot count any more."""
+        end = period(calendar, at)[1]
+        known = self.known_ms if self.known_ms <= now + 60_000 else 0
+        return 1 + max([now, known, *(charged for charged in self.charged_at if charged < end)])
+
     def fresh_counter(self, scope: str, calendar: Period, at: int, now: int) -> Counter:
         start, _ = period(calendar, at)
         before = self.counters.get((scope, calendar, period(calendar, start - 1)[0]))
-        return Counter(at, 0 if before is not None and before.since < start and now < start + TURN_MS else None)
+        begins_with_it = before is not None and before.since < start and now < start + TURN_MS
+        return Counter(max(at, self.beginning(calendar, at, now)), 0 if begins_with_it else None)
 
     def left(self, limit: Limit, now: int, at: int) -> Fraction:
         if limit.calendar is None:
@@ -125,8 +136,8 @@ class Model:
     def admission_time(self, limits: Sequence[Limit], now: int) -> int:
         at = now
         while True:
-            counters = [self.counter(limit, at) for limit in limits if limit.calendar is not None]
-            latest = max((now + 1 if c is None else c.since for c in counters), default=at)
+            calendars = [(limit.calendar, self.counter(limit, at)) for limit in limits if limit.calendar is not None]
+            latest = max((self.beginning(calendar, at, now) if c is None else c.since for calendar, c in calendars), default=at)
             if latest <= at:
                 return at
             at = latest
@@ -262,7 +273,7 @@ class Model:
             if (scope, calendar, start) not in self.counters:
                 if end <= now:
                     continue
-                self.counters[scope, calendar, start] = Counter(max(now + 1, at), None)
+                self.counters[scope, calendar, start] = Counter(max(at, self.beginning(calendar, at, now)), None)
             self.hold(limit, tokens, now, at)
             r.items[limit] = tokens
 
@@ -276,6 +287,8 @@ class Model:
                 self.change(limit, now, charge(held) if limit.unit is Unit.TOKENS else 0, holds * held)
             else:
                 self.hold(limit, holds * held, now, r.at)
+        if own:
+            self.charged_at.append(r.at)
         for scope, calendar in self.scopes(r.user, r.key):
             counter = self.counters.get((scope, calendar, period(calendar, r.at)[0]))
             if counter is not None and counter.since <= r.at:

@@ -48,9 +48,20 @@ MUTANTS = [
     Mutant("if before and before.since < start and now - start < TURN then b.base = 0 end", ""),
     Mutant("if before and before.since < start and now - start < TURN then b.base = 0 end", "b.base = 0"),
     Mutant("before.since < start and now - start < TURN", "before.since < start"),
-    Mutant("b.since, b.base = math.max(now + 1, at), nil", "b.since = math.max(now + 1, at)"),
-    Mutant("b.new and now + 1 or b.since", "b.new and now or b.since"),
-    Mutant("b.new and now + 1 or b.since", "b.new and now + 1 or 0"),
+    Mutant("b.base = nil  -- of this", "-- of this"),
+    # what a counter carries
+    Mutant("latest = math.max(latest, b.since)", "latest = math.max(latest, b.new and b.since or 0)"),
+    Mutant("math.max(at, first_since(b.finish, known))", "first_since(b.finish, known)"),
+    Mutant("math.max(at, first_since(b.finish, known))", "math.max(at, now + 1)"),
+    Mutant("1 + math.max(now, tonumber(last[2] or 0)", "math.max(now, tonumber(last[2] or 0)"),
+    Mutant("tonumber(last[2] or 0), known", "0, known"),
+    Mutant("known - now <= WRONG and known or 0", "0"),
+    Mutant("known - now <= WRONG and known or 0", "known"),
+    Mutant("'(' .. finish, '-inf'", "'+inf', '-inf'"),
+    Mutant("math.max(at, last_charged[day] or 0)", "at"),
+    Mutant("local day = floor_div(at, DAY)\n  last", "local day = 0\n  last"),
+    Mutant("'GT', at, day", "at, day"),
+    Mutant("  flush_charged()\n", ""),
     Mutant("if b and b.since <= at then", "if b then"),
     Mutant("if b and b.since <= at then", "if b and b.since < at then"),
     Mutant("redis.call('SET', b.key, value, 'KEEPTTL')", "redis.call('SET', b.key, value, 'PX', '1000')"),
@@ -93,7 +104,6 @@ MUTANTS = [
     Mutant("if b and not found and end_of(kind, start_of(kind, at)) > now then", "if b and not found then"),
     Mutant("if b then b.h = math.max(0, b.h + n) end", ""),
     Mutant("b.free = b.free - n", ""),
-    Mutant("b.since, b.base = math.max(now + 1, at), nil", "b.since, b.base = at, nil"),
     Mutant("      b.h = b.h + tokens\n", ""),
     # settlement, sweep, seed
     Mutant("moved[r.s == OPEN and 'due' or 'swept'][id] = false", "moved.swept[id] = false"),
@@ -113,6 +123,7 @@ MUTANTS = [
     Mutant("  for _, b in pairs(counters) do\n    if b then write_counter(b) end\n  end\n", ""),
     Mutant("  for _, b in pairs(buckets) do write_bucket(b) end\n", ""),
     Mutant("b.since ~= tonumber(ARGV[5])", "false"),
+    Mutant("b.base ~= tonumber(ARGV[7])", "false"),
     Mutant("b.base = tonumber(ARGV[6])", "b.base = (b.base or 0) + tonumber(ARGV[6])"),
 ]
 
@@ -127,8 +138,7 @@ def mutated(mutant: Mutant) -> dict[str, Script]:
 
 async def histories_until_noticed(url: str, client: Redis, mutant: Mutant) -> int | None:
     """How many histories it takes; None if none notices."""
-    puppet = PuppetValkey(url, client, mutated(mutant))
-    try:
+    async with PuppetValkey(url, client, mutated(mutant)) as puppet:
         for seed in range(HISTORIES):
             client.flushall()
             history = History(seed, puppet.store, puppet.set_clock)
@@ -138,8 +148,6 @@ async def histories_until_noticed(url: str, client: Redis, mutant: Mutant) -> in
             except Exception:  # whatever the suite would fail with
                 return seed + 1
         return None
-    finally:
-        await puppet.store.aclose()
 
 
 def main() -> None:

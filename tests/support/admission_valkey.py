@@ -28,6 +28,7 @@ class PuppetClock(ServerClock):
     """Says what the test says."""
 
     now_ms = 0
+    known_ms = 0
 
     @property
     def known(self) -> bool:
@@ -39,9 +40,12 @@ class PuppetClock(ServerClock):
     def at(self, local_ms: float) -> int:
         return self.now_ms
 
+    def latest(self, local_ms: float) -> int:
+        return self.known_ms
+
 
 class PuppetValkey:
-    """An empty server, a store on it, and the strings."""
+    """An empty server, a store on it, and the strings. For `async with`: the loop of a test that fails would wait for the open connection."""
 
     def __init__(self, url: str, client: Redis, edited: dict[str, Script] | None = None) -> None:
         self._client = client
@@ -49,8 +53,15 @@ class PuppetValkey:
         self.store = ValkeyAdmissionStore(Address.parse(url), 5_000, CLAIM_TTL_MS, edited or scripts(), self.clock)
         client.flushall()
 
-    def set_clock(self, now_ms: int) -> None:
-        self.clock.now_ms = now_ms
+    async def __aenter__(self) -> "PuppetValkey":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.store.aclose()
+
+    def set_clock(self, now_ms: int, known_ms: int = 0) -> None:
+        """`known_ms` is the latest time that the store's user knows of: 0 if it has just begun."""
+        self.clock.now_ms, self.clock.known_ms = now_ms, known_ms
         self._client.set(CLOCK, now_ms)
 
     def look_everywhere(self) -> None:

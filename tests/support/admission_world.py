@@ -92,7 +92,6 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         return
     server: TestValkey = request.getfixturevalue("valkey")
     with Redis.from_url(server.url) as client:
-        puppet = PuppetValkey(server.url, client)
-        puppet.set_clock(NOON)
-        yield World(puppet.store, puppet.set_clock, puppet.look_everywhere)
-        await puppet.store.aclose()
+        async with PuppetValkey(server.url, client) as puppet:
+            puppet.set_clock(NOON)
+            yield World(puppet.store, puppet.set_clock, puppet.look_everywhere)

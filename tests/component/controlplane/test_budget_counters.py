@@ -1,7 +1,7 @@
 """Budgets beside a real Valkey: what is shown, what follows the ledger, which alerts are raised, what `reconcile` says."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -120,6 +120,34 @@ async def test_a_base_follows_events_that_arrive_late_and_own_requests_are_not_c
     await follower.step()
     state = await alpha.counter(counter_of(world))
     assert (state.base, state.own) == (32_100, 7)
+
+
+class Overtaken:
+    """The counters of a worker that stands still for a moment before it writes, while something happens."""
+
+    def __init__(self, store: ValkeyAdmissionStore, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self.budgets = store.budgets
+        self._store = store
+        self._meanwhile = meanwhile
+
+    async def seed(self, budget: BudgetKey, since_ms: int, base: int, was: int | None = None) -> bool:
+        await self._meanwhile()
+        return await self._store.seed(budget, since_ms, base, was)
+
+
+async def test_a_slow_worker_does_not_set_an_older_sum_over_a_newer_one(world: World, alpha: Spender, database_url: str) -> None:
+    await world["alpha-admin"].ok("PUT", MONTH, {"tokens": 10**9})
+    await alpha.spend(7, base=0)
+    since = at_ms((await alpha.counter(counter_of(world))).since_ms)
+    before = since - timedelta(milliseconds=1)
+
+    async def another_worker_sees_more() -> None:
+        await write(database_url, used(before, 2_000, world.orgs["alpha"]))
+        await keeper(world, alpha.store).step()
+
+    await write(database_url, used(before, 100, world.orgs["alpha"]))
+    await keeper(world, Overtaken(alpha.store, another_worker_sees_more)).step()
+    assert (await alpha.counter(counter_of(world))).base == 2_100
 
 
 async def test_a_counter_that_nobody_seeded_gets_the_ledgers_sum(world: World, alpha: Spender, valkey: TestValkey, database_url: str) -> None:

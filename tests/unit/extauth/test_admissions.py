@@ -37,10 +37,11 @@ class Store:
             await asyncio.Event().wait()
         return [answer for _ in admissions]
 
-    async def seed(self, _: BudgetKey, since_ms: int, base: int) -> None:
+    async def seed(self, _: BudgetKey, since_ms: int, base: int, was: int | None = None) -> bool:
         if self.never_seeds:
             await asyncio.Event().wait()
         self.seeded.append((since_ms, base))
+        return was is None
 
 
 class Ledger:

@@ -33,3 +33,14 @@ def test_follows_a_clock_that_was_set_forward_or_back() -> None:
     assert clock.at(201) == 9_000
     clock.observe(300, 301, 2_000)
     assert clock.at(301) == 2_000
+
+
+def test_knows_the_latest_time_also_when_another_server_is_behind() -> None:
+    clock = ServerClock()
+    clock.observe(100, 101, 5_000)
+    assert clock.latest(150) == 5_049
+    clock.observe(300, 301, 4_000)
+    assert clock.at(301) == 4_000
+    assert clock.latest(301) == 5_200, "what the first one would say now"
+    assert clock.latest(1_000) == 5_200, "it is gone"
+    assert clock.latest(1_600) == clock.at(1_600) == 5_299
