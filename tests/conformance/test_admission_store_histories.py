@@ -7,17 +7,17 @@ from redis import Redis
 
 from ratelimit.memory_state import MemoryState
 from ratelimit.store_memory import MemoryAdmissionStore
-from tests.support.admission_history import CLAIM_TTL_MS, History
+from tests.support.admission_history import CLAIM_TTL_MS, SEEDS, History
 from tests.support.admission_valkey import PuppetValkey
 from tests.support.valkey import TestValkey, valkey, valkey_server
 
 __all__ = ["valkey", "valkey_server"]
 
-BLOCKS, PER_BLOCK = 8, 40
+BLOCKS = 8
 
 
-def histories(block: int) -> range:
-    return range(block * PER_BLOCK, (block + 1) * PER_BLOCK)
+def histories(block: int) -> tuple[int, ...]:
+    return SEEDS[block::BLOCKS]
 
 
 class MemoryUnderTest:

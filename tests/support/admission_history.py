@@ -15,6 +15,8 @@ ORG = "org"
 USERS, KEYS = ("u1", ""), ("k1", "k2")
 CLAIM_TTL_MS = 9_000
 STEPS = 40
+SEEDS = (*range(480), 863)
+"""What `make test` plays and no mutant may survive. The last alone notices whether a bucket that is emptied within a call forgets its time."""
 _HOUR = 3_600_000
 WRONG_MS = 60_000
 STARTS = [
@@ -23,7 +25,7 @@ STARTS = [
 ]
 """Near the ends of months, a year, a February that has 29 days, a week; and in the middle of all."""
 PAUSES = [0, 0, 0, 1, 7, 20, 700, 5_000, 61_000, 30 * 60_000]
-SET_BACK = [1, 1, 20, 20, 3_000, 3_000, 2 * _HOUR, 36 * _HOUR]
+SET_BACK = [1, 1, 20, 20, 3_000, 3_000, 3_000, 3_000, 2 * _HOUR, 36 * _HOUR]
 """So far a clock goes back."""
 RESTART_MS = 100
 """A server that comes back empty was away for longer than ids can be ahead of the latest time that its clock has shown."""
@@ -87,7 +89,7 @@ class History:
 
     def _time_passes(self) -> None:
         """Or the clock is set back: by any time, but not to more than a minute before the store was last emptied (docs/admission.md)."""
-        if self.rnd.random() > 0.05:
+        if self.rnd.random() > 0.15:
             self.go_on(self.rnd.choice(PAUSES))
         elif self.now - (back := self.rnd.choice(SET_BACK)) >= self.emptied - WRONG_MS:
             self.go_on(-back)
@@ -124,12 +126,12 @@ class History:
         user, key = r.choice(USERS), r.choice(KEYS)
         mine = [limit for limit in self.limits if limit.calendar is None or limit.bucket in {"org", f"user:{user}", f"key:{key}"}]
         limits = tuple(r.sample(mine, r.randint(0, len(mine))))
-        full = r.choice([0, 1, 40, 400, 5_000])
+        full = r.choice([0, 0, 1, 40, 400, 5_000])
         hold = TokenHold(full, r.choice([100, 100, 10, 50]), r.choice([0, 0, 30, full]), r.choice([0, 0, 1, 200]))
         cost = r.choice([1, 1, 1, 2, 12])
         self.number += 1
         admission = Admission(ORG, self.number, limits, bytes([0, self.number % 256]), cost, hold, user, key)
-        if r.random() < 0.1:
+        if r.random() < 0.15:
             await self._admitted_while_away(user, key)
             return
         decision = await self._decided(admission)
@@ -187,11 +189,11 @@ class History:
             assert held == self.model.top_up(who.reservation_id, more, self.now), who
             live.tokens += more if held == "granted" else 0
         else:
-            await self._settle({live.who: r.choice([0, live.tokens, r.randint(0, live.tokens + 200)]) for live in self._some_of_the_live()})
+            await self._settle({live.who: r.choice([0, 0, live.tokens, r.randint(0, live.tokens + 200)]) for live in self._some_of_the_live()})
 
     def _some_of_the_live(self) -> list[Live]:
         """What one call is about: often one request, sometimes a few."""
-        return self.rnd.sample(self.live, min(self.rnd.choice([1, 1, 2, 5]), len(self.live)))
+        return self.rnd.sample(self.live, min(self.rnd.choice([1, 2, 5]), len(self.live)))
 
     async def _extend(self, some: Sequence[Live], ttl: int) -> None:
         answers = await self.store.extend([live.who for live in some], ttl)
