@@ -16,6 +16,7 @@ from extproc.settings import ExtprocSettings
 from extproc.settlements import Settlements
 from extproc.spool_files import SegmentRules, SpoolFiles
 from extproc.store_loop import StoreLoop
+from extproc.ticks import ticks
 from extproc.watchdog import Watchdog
 from ias import logs, telemetry
 from ias.collector import settle_down
@@ -27,6 +28,7 @@ from ratelimit.store_valkey import connect
 
 log = logs.get(__name__)
 _CLOSE_S = 5
+_REPORT_S = 0.1
 
 
 async def run(settings: ExtprocSettings) -> None:
@@ -67,6 +69,7 @@ async def _serve(settings: ExtprocSettings, spool: SpoolFiles, store: AdmissionS
     async with asyncio.TaskGroup() as group:
         group.create_task(telling.run(finish))
         group.create_task(reaper.run(finish))
+        group.create_task(_keep_reporting(service, finish))
         group.create_task(_keep_spool(spool, settings.spool_sync_ms / 1000, finish))
         if settings.kafka_bootstrap:
             sink = KafkaSink(settings.spool_dir, Publisher(settings.kafka_client()), settings.topic(TOPIC))
@@ -81,6 +84,11 @@ async def _serve(settings: ExtprocSettings, spool: SpoolFiles, store: AdmissionS
     with contextlib.suppress(StoreUnavailable):  # what is still owed is settled after the next start
         await telling.tell()
     await spool.sync()
+
+
+async def _keep_reporting(service: ProcessService, finish: asyncio.Event) -> None:
+    async for _ in ticks(_REPORT_S, finish):
+        service.report()
 
 
 async def _keep_spool(spool: SpoolFiles, interval_s: float, finish: asyncio.Event) -> None:

@@ -30,6 +30,8 @@ class ProcessService:
         self.learned = Learned()
         self._opening: list[_RequestStream] = []
         self._ended: list[RequestRecorded] = []
+        self._unreported: list[RequestRecorded] = []
+        """Recorded, and waits for `report`."""
         self._followed: set[_RequestStream] = set()
         self._idle = asyncio.Event()
         self._top_ups: set[asyncio.Task[None]] = set()
@@ -67,11 +69,16 @@ class ProcessService:
         for stream in opening:
             stream.on_recorded(refused)
         if ended:
-            report(ended)
+            self._unreported += ended
             if not self._followed:
                 self._idle.set()
-        if opening or ended:
-            telemetry.STREAMS_OPEN.set(len(self._followed))
+
+    def report(self) -> None:
+        """Write the lines and metrics of what has ended since the last call. No client waits for it."""
+        ended, self._unreported = self._unreported, []
+        if ended:
+            report(ended)
+        telemetry.STREAMS_OPEN.set(len(self._followed))
 
     def top_up(self, stream: "_RequestStream", context: RequestContext, tokens: int) -> None:
         """Ask the store for more, and tell the stream what it said."""
@@ -91,6 +98,7 @@ class ProcessService:
             for stream in list(self._followed):
                 stream.cut()
             self.commit()
+        self.report()
 
     async def _top_up(self, stream: "_RequestStream", context: RequestContext, tokens: int) -> None:
         answer = await self.holds.top_up(context, tokens)

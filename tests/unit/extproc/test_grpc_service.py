@@ -205,11 +205,14 @@ def test_garbage_ends_the_stream_and_the_request(stream: StreamMachine, journal:
 
 
 def test_one_access_line_tells_ids_and_numbers_and_nothing_of_the_content(
-    stream: StreamMachine, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    service: ProcessService, stream: StreamMachine, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     context = some_context(tags={"team": "hidden"})
     with caplog.at_level("INFO"):
         say(stream, request_headers(context), response_headers(), chunk(sse(delta("secret"))), last(DONE))
+        assert capfd.readouterr().err == "", "no client waits for it"
+        service.report()
+        service.report()
     line = json.loads(capfd.readouterr().err)
     assert line.pop("time").endswith("Z")
     assert line == {
@@ -262,8 +265,10 @@ def _followed(service: ProcessService, journal: Journal, context: RequestContext
 
 def test_the_gauge_of_open_streams_follows_them(service: ProcessService, journal: Journal) -> None:
     stream = _followed(service, journal, some_context())
+    service.report()
     assert telemetry.STREAMS_OPEN._value.get() == 1
     stream.on_end()
+    service.report()
     assert telemetry.STREAMS_OPEN._value.get() == 0
 
 
