@@ -77,8 +77,8 @@ class Passage(msgspec.Struct, frozen=True):
     plan: Plan
     grace_tokens: int
 
-    def admission(self, entropy: int) -> Admission:
-        """What to ask the admission store."""
+    def admission(self, entropy: int, *, asks_learned: bool = True) -> Admission:
+        """What to ask the admission store; with `asks_learned` also what earlier requests to the publication taught."""
         context = self.context
         return Admission(
             context.org_id,
@@ -88,7 +88,7 @@ class Passage(msgspec.Struct, frozen=True):
             tokens=self.plan.hold,
             user_id=context.user_id,
             key_id=context.key_id,
-            publication_id=context.publication_id,
+            publication_id=context.publication_id if asks_learned else "",
         )
 
     def admitted(self, reservation_id: str, held_tokens: int, in_store: bool, now_ms: int) -> RequestContext:

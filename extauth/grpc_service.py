@@ -103,8 +103,9 @@ class CheckService:
         if (body := answer_here(check.incoming, operation, known, self._snapshot.publications)) is not None:
             check.reply(200, answer.respond(200, body))
             return False
-        passage = decide(check.incoming, operation, known, self._snapshot.publications, self._learned, self._policy, _wall_ms())
-        check.wait_for(passage)
+        now_ms = _wall_ms()
+        passage = decide(check.incoming, operation, known, self._snapshot.publications, self._learned, self._policy, now_ms)
+        check.wait_for(passage, self._learned.is_due(passage.context.org_id, passage.context.publication_id, now_ms))
         return True
 
     async def _look_up(self, check: "_Check", operation: Operation, key: ApiKey) -> None:
@@ -197,9 +198,9 @@ class _Check:
         self.owner: Credential | None = None
         self.states: Sequence[LimitState] = ()
 
-    def wait_for(self, passage: Passage) -> None:
+    def wait_for(self, passage: Passage, asks_learned: bool) -> None:
         self.passage = passage
-        self.wanted = Wanted(passage.admission(secrets.randbits(80)), passage.grace_tokens)
+        self.wanted = Wanted(passage.admission(secrets.randbits(80), asks_learned=asks_learned), passage.grace_tokens)
 
     def sample(self, error: ApiError) -> RefusedRequest | None:
         """What is kept of it when it is refused; nothing of requests without a key that we know."""

@@ -15,6 +15,8 @@ ENOUGH_SAMPLES: Final = 20
 """Fewer say too little of an org."""
 ENOUGH_ORGS: Final = 3
 _ORGS_OF_A_PRIOR: Final = 64
+_FRESH_MS: Final = 1_000
+"""What was told so lately is not asked for again: it moves slowly, and telling it is a tenth of an admission."""
 
 
 class LearnedValues:
@@ -25,6 +27,8 @@ class LearnedValues:
         self._by_pair: OrderedDict[tuple[str, str], Learned] = OrderedDict()
         self._by_publication: OrderedDict[str, OrderedDict[str, Learned]] = OrderedDict()
         self._priors: dict[str, Learned] = {}
+        self._asked_ms: dict[tuple[str, str], int] = {}
+        """Of the pairs in `_by_pair`."""
 
     def __len__(self) -> int:
         return len(self._by_pair)
@@ -36,6 +40,15 @@ class LearnedValues:
             return known
         return self._priors.get(publication_id, NOTHING_LEARNED)
 
+    def is_due(self, org_id: str, publication_id: str, now_ms: int) -> bool:
+        """Whether the next decision is to tell anew; if so, those of the next second are not."""
+        pair = (org_id, publication_id)
+        if 0 <= now_ms - self._asked_ms.get(pair, -_FRESH_MS) < _FRESH_MS:
+            return False
+        if pair in self._by_pair:
+            self._asked_ms[pair] = now_ms
+        return True
+
     def note(self, org_id: str, publication_id: str, learned: Learned) -> None:
         """Take over what a decision told."""
         pair = (org_id, publication_id)
@@ -43,7 +56,8 @@ class LearnedValues:
         self._by_pair[pair] = learned
         self._by_pair.move_to_end(pair)
         if len(self._by_pair) > self._capacity:
-            self._by_pair.popitem(last=False)
+            gone, _ = self._by_pair.popitem(last=False)
+            self._asked_ms.pop(gone, None)
         if learned.samples >= ENOUGH_SAMPLES and (before is None or before.samples < ENOUGH_SAMPLES or not _same(before, learned)):
             self._note_for_others(org_id, publication_id, learned)
 

@@ -49,3 +49,15 @@ def test_memory_is_bounded() -> None:
     assert len(values._by_publication) == 5
     assert set(values._priors) <= set(values._by_publication)
     assert values.of("o0", "p0") is NOTHING_LEARNED
+
+
+def test_what_was_told_within_a_second_is_not_asked_for_again() -> None:
+    values = LearnedValues(2)
+    assert values.is_due("o", "p", 0)
+    assert values.is_due("o", "p", 1), "nothing was told yet"
+    values.note("o", "p", learned(100))
+    assert [values.is_due("o", "p", now_ms) for now_ms in (2, 3, 1_001, 1_002, 500)] == [True, False, False, True, True]
+    assert values.is_due("o", "q", 501)
+    for number in range(2):
+        values.note(f"o{number}", "p", learned(100))
+    assert values.is_due("o", "p", 502), "forgotten"
