@@ -1,8 +1,10 @@
-"""What does the whole path cost a request? Envoy alone, the whole service on `wire`, the whole service on `grpcio`.
+"""What does the whole path cost a request? Envoy alone, Envoy asking services that do nothing, the whole service on `wire`, on `grpcio`.
 
-Three gateways in front of one engine (`engine.py`), measured in turn (A B C A B C) by one load process (`http_load.py`). The services
+Four gateways in front of one engine (`engine.py`), measured in turn (A B C D A B C D) by one load process (`http_load.py`). The services
 are what `ias up` starts, with limits on the model, so that each request is authorized, admitted in Valkey, followed by extproc (inline)
-and counted in the ledger. CPU is of every process that takes part, by name, for each request.
+and counted in the ledger. `floor` is Envoy as we configure it with services that only answer (`no_services.py`): no service can be
+nearer to `plain`. CPU is of every process that takes part, by name, for each request. `SIDES=plain,wire` measures only those,
+`SMALL=1` only bodies of 1 KiB.
 """
 
 import contextlib
@@ -15,19 +17,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.engine import MODEL
 from benchmarks.measuring import Cpu, Worker, family, in_turn, median_of, ratio, result, worker
+from controlplane.gateway.bootstrap import BootstrapParams, render_bootstrap
+from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState
+from controlplane.gateway.render import CDS_FILE, RDS_FILE, render
 from standalone import binaries
 from tests.e2e.world import World
 from tests.support.stack import running_stack
 
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-SECONDS = 3.0
+SECONDS = float(os.environ.get("SECONDS", "3"))
 CONNECTIONS = 32
-SIZES = {"": 1024, "_100k": 100 * 1024, "_1m": 1024 * 1024}
+SIZES = {"": 1024} | ({} if os.environ.get("SMALL") else {"_100k": 100 * 1024, "_1m": 1024 * 1024})
 TRANSPORTS = ("wire", "grpcio")
-LIMITS = {"requestsPerMinute": 1_000_000, "tokensPerHour": 2_000_000_000}
+SIDES = os.environ.get("SIDES", "plain,floor,wire,grpcio").split(",")
+LIMITS: dict[str, Any] = {"requestsPerMinute": 1_000_000, "tokensPerHour": 2_000_000_000}
 
 PLAIN = """
 admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
@@ -85,21 +92,44 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def plain_envoy(folder: Path, engine_port: int) -> Iterator[tuple[int, int]]:
-    """Envoy and nothing else, with as many threads as `ias up` gives it; yields port and process id."""
+    """Envoy and nothing else; yields port and process id."""
     port = free_port()
-    config = folder / "plain.yaml"
-    config.write_text(PLAIN.replace("GATEWAY", str(port)).replace("ENGINE", str(engine_port)))
-    with (folder / "plain.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(binaries.find("envoy", "_bin/envoy")), "-c", str(config), "--log-level", "warning", "--disable-hot-restart"], stderr=log
+    with envoy(folder / "plain", PLAIN.replace("GATEWAY", str(port)).replace("ENGINE", str(engine_port)), port) as pid:
+        yield port, pid
+
+
+@contextlib.contextmanager
+def asking_envoy(folder: Path, engine_port: int) -> Iterator[tuple[int, dict[str, int]]]:
+    """Our Envoy in front of services that do nothing; yields port and process ids."""
+    port, xds = free_port(), folder / "xds"
+    xds.mkdir(parents=True)
+    state = GatewayState((GatewayBackend("engine", f"http://127.0.0.1:{engine_port}"),), (GatewayRoute.to_one(MODEL, "engine"),))
+    for name, content in zip((CDS_FILE, RDS_FILE), render(state, ""), strict=True):
+        (xds / name).write_bytes(content.to_json())
+    with contextlib.ExitStack() as stack:
+        services = {name: stack.enter_context(worker("benchmarks.no_services", name, f"unix:{folder}/{name}")) for name in ("extauth", "extproc")}
+        addresses = {name: (service.hello["address"],) for name, service in services.items()}
+        bootstrap = render_bootstrap(
+            BootstrapParams(xds_directory=xds, gateway_port=port, extauth=addresses["extauth"], extproc=addresses["extproc"])
         )
+        pid = stack.enter_context(envoy(folder / "envoy", bootstrap, port))
+        yield port, {"envoy": pid, **{name: service.pid for name, service in services.items()}}
+
+
+@contextlib.contextmanager
+def envoy(at: Path, configuration: str, port: int) -> Iterator[int]:
+    """Envoy with as many threads as `ias up` gives it; yields its process id when it listens."""
+    at.with_suffix(".yaml").write_text(configuration)
+    with at.with_suffix(".log").open("wb") as log:
+        command = [str(binaries.find("envoy", "_bin/envoy")), "-c", str(at.with_suffix(".yaml")), "--log-level", "warning", "--disable-hot-restart"]
+        process = subprocess.Popen(command, stderr=log)
     try:
         end = time.monotonic() + 20
         while not accepts(port):
-            assert process.poll() is None, (folder / "plain.log").read_text()
+            assert process.poll() is None, at.with_suffix(".log").read_text()
             assert time.monotonic() < end
             time.sleep(0.05)
-        yield port, process.pid
+        yield process.pid
     finally:
         process.kill()
         process.wait()
@@ -112,14 +142,17 @@ def accepts(port: int) -> bool:
 
 @contextlib.contextmanager
 def gateways(folder: Path) -> Iterator[dict[str, Gateway]]:
-    """Start all three, with the engine behind them and the client in front."""
+    """Start all of `SIDES`, with the engine behind them and the client in front."""
     with contextlib.ExitStack() as stack:
         engine = stack.enter_context(worker("benchmarks.engine"))
         client = stack.enter_context(worker("benchmarks.http_load"))
         port, pid = stack.enter_context(plain_envoy(folder, engine.hello["port"]))
         shared = {"engine": engine.pid, "client": client.pid}
         found = {"plain": Gateway(port, {"envoy": pid, **shared}, client)}
-        for transport in TRANSPORTS:
+        if "floor" in SIDES:
+            port, asking = stack.enter_context(asking_envoy(folder / "floor", engine.hello["port"]))
+            found["floor"] = Gateway(port, {**asking, **shared}, client, key="ias_test")
+        for transport in filter(SIDES.__contains__, TRANSPORTS):
             url = f"bench=http://127.0.0.1:{engine.hello['port']}"
             service = stack.enter_context(running_stack(folder / transport, "--engine", url, environment={"IAS_TRANSPORT": transport}))
             world = World(service.ready, service.ready["admin_password"])
@@ -153,10 +186,14 @@ def main() -> None:
     rates = {f"rps_{name}{suffix}": round(median_of(found[name], "rps")) for suffix, found in loaded.items() for name in sides}
     cpu = {name: {key[4:]: round(median_of(rounds, key), 1) for key in rounds[0] if key.startswith("cpu ")} for name, rounds in loaded[""].items()}
     small = loaded[""]
-    plain, wire = (median_of(alone[name], "p50_ms") for name in ("plain", "wire"))
-    print(f"\nwire is {ratio(small['wire'], small['grpcio'], 'rps'):.2f} x grpcio and {ratio(small['wire'], small['plain'], 'rps'):.3f} x plain")
-    print(f"it adds {(wire - plain) / plain:.2f} x plain's p50 at one connection")
-    result(**rates, p50_plain_ms=round(plain, 3), p50_wire_ms=round(wire, 3), cpu_us=cpu)
+    p50 = {name: median_of(alone[name], "p50_ms") for name in sides}
+    print()
+    for name in list(sides)[1:]:
+        added = (p50[name] - p50["plain"]) / p50["plain"]
+        print(f"{name:<8}{ratio(small[name], small['plain'], 'rps'):.3f} x plain's requests/s; adds {added:.2f} x plain's p50 at one connection")
+    if {"wire", "grpcio"} <= sides.keys():
+        print(f"wire is {ratio(small['wire'], small['grpcio'], 'rps'):.2f} x grpcio")
+    result(**rates, **{f"p50_{name}_ms": round(ms, 3) for name, ms in p50.items()}, cpu_us=cpu)
 
 
 if __name__ == "__main__":
