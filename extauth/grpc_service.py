@@ -62,13 +62,18 @@ class CheckService:
         self._policy = policy
         self._security = security or SecurityEvents(None)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._gathered: list[_Check] = []
+        """What came in this turn of the loop, from whichever connection: it is admitted together."""
 
     def handle(self, calls: Sequence[Call]) -> None:
         """The batch handler of the transport."""
         checks = [check for call in calls if (check := _read(call)) is not None]
         waiting = [check for check in checks if self._begin(check)]
-        if waiting:
-            self._start(self._admit(waiting), waiting)
+        if self._gathered:
+            self._gathered += waiting
+        elif waiting:
+            self._gathered = waiting
+            self._start(self._admit_gathered(), waiting)
 
     async def finish(self) -> None:
         """Wait until all calls are answered."""
@@ -116,6 +121,10 @@ class CheckService:
             raise service_unavailable("Authentication") from error
         if waits:
             await self._admit([check])
+
+    async def _admit_gathered(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        await self._admit(gathered)
 
     async def _admit(self, checks: Sequence["_Check"]) -> None:
         for check, answered in zip(checks, await self._admissions.decide([check.wanted for check in checks]), strict=True):

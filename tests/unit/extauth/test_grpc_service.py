@@ -1,8 +1,9 @@
 """What only a fake can provoke: garbage from the peer, and faults of our own."""
 
+import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, NoReturn, cast
+from typing import Any, ClassVar, NoReturn, cast
 
 import pytest
 
@@ -65,6 +66,22 @@ async def test_a_batch_is_decided_together_and_each_call_is_answered() -> None:
         check_message(KEY.text),
     )
     assert [(v.allowed, v.status) for v in verdicts] == [(True, 200), (False, 401), (False, 200), (False, 429)]
+
+
+async def test_what_comes_in_one_turn_of_the_loop_is_admitted_in_one_call() -> None:
+    class Counting(MemoryAdmissionStore):
+        batches: ClassVar[list[int]] = []
+
+        async def admit(self, admissions: Sequence[Admission]) -> list[Decision]:
+            self.batches.append(len(admissions))
+            return await super().admit(admissions)
+
+    store = Counting(lambda: 0)
+    handle = service(store).handle
+    asked = await asyncio.gather(ask(handle, *[check_message(KEY.text)] * 2), ask(handle, check_message(KEY.text)))
+    assert [verdict.status for verdicts in asked for verdict in verdicts] == [200, 429, 429]
+    assert [verdict.status for verdict in await ask(handle, check_message(KEY.text))] == [429]
+    assert store.batches == [3, 1]
 
 
 async def test_a_message_that_is_none_is_an_error_of_the_call() -> None:
