@@ -7,8 +7,8 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import Column, Row, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from controlplane.csv_cells import lines
 from controlplane.unit_of_work import unit_of_work
+from ias.csv_cells import lines
 
 _PAGE = 1_000
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import httpx2
 
@@ -23,6 +24,10 @@ class Previewed(Exception):
         self.request = {"method": method, "path": path, "body": masked}
 
 
+class _AnswerLost(CommandFailed):
+    """The connection broke after the request was sent: nobody knows whether it was done."""
+
+
 class Client:
     """Calls one control plane with one token."""
 
@@ -38,8 +43,13 @@ class Client:
         return self._call("GET", path, query=query)
 
     def post(self, path: str, body: Mapping[str, Json] | None = None) -> Json:
-        """Make an object, or ask for an action."""
-        return self._call("POST", path, body)
+        """Make an object, or ask for an action. It is done once, also where the connection breaks before the answer and it is asked for again."""
+        headers = {"idempotency-key": str(uuid4())}
+        try:
+            response = self._send("POST", path, body, headers=headers)
+        except _AnswerLost:
+            response = self._send("POST", path, body, headers=headers)
+        return _json_of(self._checked(response), self._url)
 
     def look(self, path: str, body: Mapping[str, Json]) -> Json:
         """Ask for something that needs a body and changes nothing: in a dry run, too."""
@@ -99,6 +109,8 @@ class Client:
             return self._http.request(method, f"/api{path}", json=body, params=params, headers=headers)
         except httpx2.TimeoutException as error:
             raise CommandFailed(f"{self._url} did not answer within {_TIMEOUT_S} s.", ExitCode.UNAVAILABLE) from error
+        except (httpx2.ReadError, httpx2.RemoteProtocolError) as error:
+            raise _AnswerLost(f"{self._url} broke the connection before it answered: {error}.", ExitCode.UNAVAILABLE) from error
         except httpx2.TransportError as error:
             raise CommandFailed(f"Cannot reach {self._url}: {error}. Is the control plane running there?", ExitCode.UNAVAILABLE) from error
 

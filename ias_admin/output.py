@@ -15,12 +15,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ias import csv_cells
 from ias_admin import manners
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PIPE_WIDTH = 10_000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What makes a spreadsheet run a cell (OWASP, CSV injection)."""
 
 
 class Format(StrEnum):
@@ -106,9 +105,8 @@ def _print_csv(items: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
 
 def _csv_cell(value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    text = "" if value in (None, [], {}) else _cell(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+        return csv_cells.cell(value)
+    return csv_cells.cell("" if value in (None, [], {}) else _cell(value))
 
 
 def _print_table(rows: Sequence[Sequence[str]], titles: Sequence[str] = ()) -> None:

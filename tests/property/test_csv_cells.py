@@ -6,7 +6,7 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.csv_cells import cell, lines, original
+from ias.csv_cells import cell, lines, original
 
 dangerous = st.tuples(st.sampled_from("=+-@\t\r\n'\","), st.text("ab=1'\"", max_size=5)).map("".join)
 texts = st.text(st.characters(exclude_categories=["Cs"])) | dangerous

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.main import get_command
 
+from ias.csv_cells import original
 from ias_admin.cli import _ANYWHERE, app
 from ias_admin.output import Format, _cell, print_list, print_object
 from tests.support.golden import assert_golden
@@ -104,6 +105,14 @@ def test_json_keeps_what_the_api_said(cli: Cli) -> None:
 def test_csv_runs_nothing_in_a_spreadsheet(capsys: pytest.CaptureFixture[str]) -> None:
     print_list([{"name": "=1+1", "n": -5, "note": 'a, "b"'}, {"name": "\tx", "n": None, "note": "ok"}], ["name", "n", "note"], Format.CSV)
     assert capsys.readouterr().out == 'name,n,note\n\'=1+1,-5,"a, ""b"""\n\ufffdx,,ok\n'
+
+
+def test_csv_gives_every_text_back(capsys: pytest.CaptureFixture[str]) -> None:
+    texts = ["'=1", "=1", "plain", "\uff1d1"]
+    print_list([{"name": text} for text in texts], ["name"], Format.CSV)
+    cells = capsys.readouterr().out.splitlines()[1:]
+    assert cells == ["''=1", "'=1", "plain", "'\uff1d1"]
+    assert [original(cell) for cell in cells] == texts
 
 
 def test_quiet_says_errors_only(cli: Cli) -> None:

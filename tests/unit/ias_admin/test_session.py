@@ -234,3 +234,22 @@ def test_an_unreachable_control_plane_is_a_sentence(cli: Cli, error: Exception) 
 def test_an_address_that_is_none_is_wrong_use(cli: Cli, url: str) -> None:
     ran = cli("--url", url, "whoami")
     assert (ran.code, ran.err) == (2, f"ias-admin: '{url.rstrip('/')}' is not an address like http://127.0.0.1:8085.\n")
+
+
+def test_a_post_whose_answer_was_lost_is_asked_for_again_under_the_same_key(cli: Cli) -> None:
+    cli.sign_in()
+    cli.answers += [httpx2.ReadError("reset"), (201, {"id": "x"})]
+    assert cli("org", "create", "Acme").code == 0
+    first, second = (request.headers["idempotency-key"] for request in cli.requests)
+    assert first == second
+    cli.answers.append((201, {"id": "y"}))
+    assert cli("org", "create", "Acme").code == 0
+    assert cli.requests[-1].headers["idempotency-key"] != first, "another command is another wish"
+
+
+def test_a_post_is_asked_for_no_more_than_twice(cli: Cli) -> None:
+    cli.sign_in()
+    cli.answers += [httpx2.ReadError("reset")] * 2
+    ran = cli("org", "create", "Acme")
+    assert (ran.code, len(cli.requests)) == (6, 2)
+    assert "broke the connection" in ran.err
