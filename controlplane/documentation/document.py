@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from typing import Final
+from urllib.parse import urlsplit
 
 from controlplane.documentation.examples import examples_for, limit_reached
 from controlplane.documentation.schemas import (
@@ -42,17 +43,18 @@ _BUDGET, _BUDGET_ENDS_IN_MS = 50_000_000, 3 * 86_400_000
 
 
 def kind_of(model_type: str, upstream_model: str, capabilities: Collection[str] = ()) -> Kind:
-    """Tell what is asked of a model. An engine that says nothing of it is judged by the name, which for embeddings by custom says so."""
+    """Tell what is asked of a model by what the catalog knows of it; of an unknown one by its name, which by custom tells of embeddings."""
     if model_type == "traditional":
         return "traditional"
-    if capabilities:
-        return "embeddings" if "embeddings" in capabilities and "chat" not in capabilities else "chat"
-    return "embeddings" if "embed" in upstream_model.lower() else "chat"
+    words = capabilities or {upstream_model.lower()}
+    return "embeddings" if "chat" not in words and any("embed" in word for word in words) else "chat"
 
 
 def document_of(publication: PublicationView, kind: Kind) -> DocumentationView:
     """Make the document."""
     model, base_url = publication.model_name, publication.endpoint
+    if kind == "traditional":  # at a path of its own, the other end of which is the operation
+        base_url = urlsplit(base_url)._replace(path=publication.external_path).geturl()
     require_api_key = publication.authentication.require_api_key
     return DocumentationView(
         model_name=model,

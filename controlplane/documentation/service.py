@@ -11,6 +11,8 @@ from controlplane.publishing.views import view_of
 
 async def describe(publisher: Publisher, access: Access, name: str) -> DocumentationView:
     """Make the document of a model that the person's org may call. Raises Problem 404, the same whether or not others may."""
-    if (row := await DocumentationRepository(access.uow, access.reach).find(name)) is None:
+    repository = DocumentationRepository(access.uow, access.reach)
+    if (row := await repository.find(name)) is None:
         raise rules.not_published(name)
-    return document_of(view_of(row, None, publisher.gateway_url), kind_of(row.model_type, row.upstream_model))
+    kind = kind_of(row.model_type, row.upstream_model, await repository.capabilities(row.id))
+    return document_of(view_of(row, None, publisher.gateway_url), kind)

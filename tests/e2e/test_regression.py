@@ -114,6 +114,29 @@ def test_budget_failure_is_429(office: Office) -> None:
     office.admin.run("budget", "lift", "month", "--org", office.slug, "--yes")
 
 
+def test_a_refused_request_is_explained_by_its_id(office: Office) -> None:
+    key = office.ada.json("key", "create", "hasty", "--requests-per-minute", "1")
+    until(lambda: office.is_known(key["apiKey"]), 3)
+
+    def refused() -> openai.RateLimitError | None:
+        try:
+            office.ask(key["apiKey"], max_tokens=1)
+        except openai.RateLimitError as error:
+            return error
+        return None
+
+    request_id = until(refused, 5).response.headers["x-request-id"]
+    (item,) = until(lambda: _requests(office.ada, request_id), 20, every_s=0.5)
+    assert (item["decision"], item["status"], item["code"]) == ("refused", 429, "rate_limit_exceeded")
+    assert (item["keyName"], item["model"]) == ("hasty", office.model)
+    page = office.ada.run("explain", request_id)
+    assert page.startswith(f"Request {request_id}: refused")
+    assert "requestsPerMinute of the API key" in page
+    assert "429" in page
+    assert office.bob.try_("explain", request_id).returncode == 4, "a colleague's request is not there"
+    office.ada.run("key", "revoke", key["id"], "--yes")
+
+
 def test_rbac_failure_a_user_cannot_revoke_a_colleagues_key(office: Office) -> None:
     key = office.ada.json("key", "create", "ada's")
     refused = office.bob.try_("key", "revoke", key["id"], "--yes")

@@ -103,6 +103,15 @@ async def test_no_key_is_in_any_form(published: World) -> None:
         assert api_key[:12] not in text
 
 
+async def test_what_the_catalog_knows_of_a_model_decides_on_its_examples(published: World) -> None:
+    assert (await published["alpha-user"].ok("GET", PATH))["kind"] == "chat"
+    known = await published.rows("UPDATE catalog_models SET set_capabilities = ARRAY['embeddings'] RETURNING id")
+    assert len(known) == 1
+    document = await published["alpha-user"].ok("GET", PATH)
+    assert document["kind"] == "embeddings"
+    assert [example["file"] for example in document["examples"]] == ["", "embeddings.py", "embeddings.mjs"]
+
+
 async def test_another_form_is_refused(published: World) -> None:
     response = await published["alpha-user"].call("GET", f"{PATH}?format=pdf")
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")

@@ -146,6 +146,12 @@ def test_a_model_without_keys_says_so() -> None:
     assert not [example for example in made.examples if "IAS_API_KEY" in example.code]
 
 
+def test_a_traditional_model_is_at_its_own_path() -> None:
+    made = document("traditional", external_path="/fraud/scores")
+    assert [one.url for one in made.operations] == ["https://api.example.com/fraud/scores/predict", "https://api.example.com/fraud/scores/infer"]
+    assert all("https://api.example.com/fraud/scores/" in example.code for example in made.examples)
+
+
 def test_the_page_allows_its_own_style_only_and_can_be_read_by_all() -> None:
     page = html_of(document())
     assert CONTENT_SECURITY_POLICY.startswith("default-src 'none'; style-src 'sha256-")
@@ -163,6 +169,8 @@ def test_the_page_allows_its_own_style_only_and_can_be_read_by_all() -> None:
         ("openai", "llama-3-8b", (), "chat"),
         ("openai", "nomic-embed-text-v1.5", (), "embeddings"),
         ("openai", "bge-m3", ("embeddings",), "embeddings"),
+        ("openai", "bge-m3", ("embed", "multilingual"), "embeddings"),
+        ("openai", "embed-anything", ("tools",), "chat"),
         ("openai", "embedder-with-chat", ("chat", "embeddings"), "chat"),
         ("traditional", "text-embedding", (), "traditional"),
     ],
