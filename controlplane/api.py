@@ -11,7 +11,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from controlplane import errors
+from controlplane.access_requests.router import router as access_requests
 from controlplane.accounts.router import router as accounts
+from controlplane.approvals.router import router as approvals
 from controlplane.audit.router import router as audit
 from controlplane.backends.router import router as backends
 from controlplane.budgets.router import router as budgets
@@ -26,6 +28,7 @@ from controlplane.orgs.router import router as orgs
 from controlplane.problem_pages import router as problems
 from controlplane.publishing.router import router as publishing
 from controlplane.quota_requests.router import router as quota_requests
+from controlplane.registry.router import router as registry
 from controlplane.requests.router import router as requests
 from controlplane.routes import methods_of, operations
 from controlplane.runtime import Runtime, RuntimeNow
@@ -35,7 +38,7 @@ from controlplane.usage.router import router as usage
 
 ROUTERS: tuple[APIRouter, ...] = (
     *(sign_in, accounts, invites, orgs, keys, limits, budgets, quota_requests),
-    *(audit, backends, catalog, publishing, documentation, usage, requests, security_events),
+    *(audit, backends, catalog, approvals, access_requests, registry, publishing, documentation, usage, requests, security_events),
 )
 """Every domain's router; each is mounted below `/api`."""
 

@@ -84,6 +84,7 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 prober=HttpProber(egress),
                 counters=counters,
                 publisher=_publisher(settings, reconciler, key_rules, egress),
+                new_org_approval=settings.new_org_approval,
             )
             yield api.build(runtime)
     finally:

@@ -59,7 +59,7 @@ def complete(app: FastAPI, operations: Iterable[Operation]) -> Document:
     del schemas["Problem"]["$defs"]
     for operation in operations:
         if operation.route.include_in_schema:
-            described = document["paths"][f"/api{operation.path}"][operation.method.lower()]
+            described = document["paths"][f"/api{operation.route.path_format}"][operation.method.lower()]
             _name(described)
             if _once(operation):
                 described.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)

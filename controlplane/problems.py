@@ -29,6 +29,9 @@ _GUESSED = ("session.create*", "password.change", "password.request_reset", "key
 _ROTATE = ("key.rotate", "model.rotate_key")
 _QUOTA = ("quota_request.create", "quota_request.approve")
 _MODEL = ("model.publish", "model.update")
+_ASKED = ("quota_request.create", "access_request.create")
+_DECIDED = ("approval.approve", "approval.reject", "approval.revoke", "approval.reinstate")
+_MODELS_NAMED = ("registry.get_model", "access_request.create", *_DECIDED)
 _BY_FORM = (
     Entry("csrf_token_invalid", (403,), "A write by cookie needs the header X-CSRF-Token. GET /api/session has its value."),
     Entry("forbidden", (403,), "Your role does not allow this. The role matrix says who may."),
@@ -59,7 +62,7 @@ _BY_FORM = (
     Entry("version_conflict", (412,), "Somebody changed it since you read it. Read it again, then change it."),
 )
 _BY_DOMAIN = (
-    Entry("already_asked", (409,), "You have an open request for the same. Wait for an answer, or withdraw it.", ("quota_request.create",)),
+    Entry("already_asked", (409,), "You have an open request for the same. Wait for an answer, or withdraw it.", _ASKED),
     Entry("ADDRESS_TAKEN", (409,), "Another model has that hostname and path, or one inside of it. Choose another path.", _MODEL),
     Entry("ALREADY_PUBLISHED", (409,), "The name is published. Change it with PUT, or unpublish it first.", ("model.publish",)),
     Entry("AMBIGUOUS_BACKEND", (409,), "Several backends serve the model. Choose one with `config.backend`.", _MODEL),
@@ -87,9 +90,18 @@ _BY_DOMAIN = (
     Entry("SHADOW_RENAMED_MODEL", (422,), "The gateway only watches and cannot rename a model. Publish it under the engine's name.", _MODEL),
     Entry("TENANT_CHANGE", (422,), "A publication does not change its owner. Unpublish it, then publish it anew.", ("model.update",)),
     Entry("UNSUPPORTED_MODEL_TYPE", (422,), "The backend is of another type.", _MODEL),
+    Entry("access_request_not_found", (404,), "There is no such request, or it is not yours to see.", ("access_request.*",)),
+    Entry("already_approved", (409,), "Your org may use the model already.", ("access_request.create",)),
+    Entry("approval_rule_not_found", (404,), "There is no such rule, or it is not of your org.", ("approval_rule.end",)),
+    Entry("model_deprecated", (410,), "The backend does not have the model any more.", ("registry.get_model",)),
+    Entry("model_gone", (409,), "The backend of the model is gone. Reject the request.", ("access_request.approve",)),
+    Entry("model_not_approved", (403,), "The model is not approved for the org. Ask an admin of the org for it.", ("registry.get_model",)),
+    Entry("model_not_found", (404,), "The catalog has no model of that id or alias.", _MODELS_NAMED),
+    Entry("too_many_rules", (409,), "The org has as many rules as it may. End one first.", ("approval_rule.create",)),
+    Entry("wrong_approval_state", (409,), "There is no such step from the state that the model is in. `detail` says what there is.", _DECIDED),
     Entry("backend_exists", (409,), "The name is taken. Choose another one.", ("backend.create",)),
     Entry("backend_in_use", (409,), "Published models use the backend. Unpublish or move them first.", ("backend.delete",)),
-    Entry("backend_not_found", (404,), "There is no such backend.", ("backend.*",)),
+    Entry("backend_not_found", (404,), "There is no such backend.", ("backend.*", "approval_rule.create")),
     Entry("catalog_model_not_found", (404,), "The catalog has no such model.", ("catalog.*",)),
     Entry("alias_taken", (409,), "Another model has the alias. Choose another one, or take it from that model first.", ("catalog.edit",)),
     Entry("price_in_force", (409,), "A price that is in force stays. Set another one from a later moment on.", ("catalog.set_price",)),
@@ -135,8 +147,8 @@ _BY_DOMAIN = (
     Entry("wrong_org_status", (409,), "The state of the org does not allow it. `detail` says what to do.", ("org.*",)),
     Entry("not_more", (409,), "It is so much already. Ask for more, or reject.", _QUOTA),
     Entry("nothing_limits", (409,), "There is no such budget or limit, so there is nothing to raise.", _QUOTA),
-    Entry("request_not_open", (409,), "The request for more has ended: decided, withdrawn or expired.", ("quota_request.*",)),
-    Entry("too_many_open_requests", (409,), "You have as many open requests as you may. Withdraw one first.", ("quota_request.create",)),
+    Entry("request_not_open", (409,), "The request has ended: decided, withdrawn or expired.", ("quota_request.*", "access_request.*")),
+    Entry("too_many_open_requests", (409,), "You have as many open requests as you may. Withdraw one first.", _ASKED),
     Entry("wrong_password", (403,), "The current password is wrong. Nothing was changed.", ("password.change",)),
 )
 CATALOGUE = {entry.code: entry for entry in (*_BY_FORM, *_BY_DOMAIN)}

@@ -16,6 +16,7 @@ from controlplane.keys.pace import Pace
 from controlplane.keys.rules import KeyRules
 from controlplane.mail.ports import Mailer
 from controlplane.mail.rules import Links
+from controlplane.orgs.rules import NewOrgApproval
 
 if TYPE_CHECKING:  # it builds on authorization, which builds on this module
     from controlplane.publishing.publisher import Publisher
@@ -39,6 +40,7 @@ class Runtime:
     prober: Prober
     counters: BudgetCounters
     publisher: "Publisher"
+    new_org_approval: NewOrgApproval
 
 
 def runtime_of(request: Request) -> Runtime:

@@ -10,6 +10,7 @@ from pydantic_settings import NoDecode
 from controlplane.client_address import Network
 from controlplane.gateway.bootstrap import Metering
 from controlplane.mail.settings import MailSettings
+from controlplane.orgs.rules import NewOrgApproval
 from ias.settings import Settings
 
 _MIN_SECRET_BYTES = 32
@@ -122,6 +123,9 @@ class ApiSettings(DatabaseSettings, MailSettings, CountersSettings, EgressSettin
 
     org_grace_s: int = Field(default=7 * 86400, ge=0, le=365 * 86400)
     """Seconds in which a deleted org can be restored; its keys and sign-ins stop at once. 0: it is gone at once."""
+
+    new_org_approval: NewOrgApproval = "automatic"
+    """Whether a new org approves every model of every backend by a rule that its admins can end, or begins with nothing approved (`manual`)."""
 
     key_env: str = Field(default="live", pattern="^[a-z]{1,8}$")
     """The environment part of new API keys (`ias_<env>_…`)."""

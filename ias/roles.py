@@ -35,6 +35,10 @@ class Permission(StrEnum):
     KEYS_ALL = "keys:view_revoke_all"
     AUDIT_VIEW = "audit:view"
     INFERENCE_CALL = "inference:call"
+    MODELS_VIEW = "models:view"
+    """Which models of the catalog the org may use."""
+    MODELS_APPROVE = "models:approve"
+    MODELS_REQUEST = "models:request"
 
 
 _P, _S = Permission, Scope
@@ -48,6 +52,8 @@ MATRIX: dict[Role, dict[Permission, Scope]] = {
         _P.BUDGETS_SET: _S.ANY,
         _P.KEYS_ALL: _S.ANY,
         _P.AUDIT_VIEW: _S.ANY,
+        _P.MODELS_VIEW: _S.ANY,
+        _P.MODELS_APPROVE: _S.ANY,
     },
     Role.ORG_ADMIN: {
         _P.ORG_USAGE_VIEW: _S.ORG,
@@ -58,12 +64,17 @@ MATRIX: dict[Role, dict[Permission, Scope]] = {
         _P.KEYS_ALL: _S.ORG,
         _P.AUDIT_VIEW: _S.ORG,
         _P.INFERENCE_CALL: _S.ORG,
+        _P.MODELS_VIEW: _S.ORG,
+        _P.MODELS_APPROVE: _S.ORG,
+        _P.MODELS_REQUEST: _S.SELF,
     },
     Role.ORG_USER: {
         _P.ORG_USAGE_VIEW: _S.ORG,
         _P.KEYS_CREATE: _S.ORG,
         _P.KEYS_OWN: _S.SELF,
         _P.INFERENCE_CALL: _S.ORG,
+        _P.MODELS_VIEW: _S.ORG,
+        _P.MODELS_REQUEST: _S.SELF,
     },
     Role.SERVICE: {_P.INFERENCE_CALL: _S.ORG},
 }

@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, bindparam, delete, func, insert, or_, select, text
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from controlplane.backends.repository import LIVING
 from controlplane.catalog.engine_list import Told
-from controlplane.catalog.rules import Known, Status, Step, split_id
+from controlplane.catalog.rules import Known, Status, Step
 from controlplane.catalog.tables import catalog_aliases, catalog_changes, catalog_models, catalog_prices, publication_models
 from controlplane.errors import Problem
 from controlplane.ids import new_id
@@ -152,12 +152,9 @@ class CatalogRepository(Repository):
         return (await self.uow.execute(query.where(publication_models.c.catalog_model_id == func.any(list(catalog_model_ids))))).scalars().all()
 
 
-def names(model: str) -> Any:
-    """Return the condition that a name, canonical id or alias, means a row of models joined with their backends."""
-    by_alias = catalog_models.c.id.in_(select(catalog_aliases.c.catalog_model_id).where(catalog_aliases.c.alias == model))
-    if (parts := split_id(model)) is None:
-        return by_alias
-    return or_(by_alias, (backends.c.name == parts[0]) & (catalog_models.c.upstream_model == parts[1]))
+def has_alias(aliases: Collection[str]) -> Any:
+    """Return the condition that one of these is an alias of a row's model."""
+    return catalog_models.c.id.in_(select(catalog_aliases.c.catalog_model_id).where(catalog_aliases.c.alias.in_(aliases)))
 
 
 def _told(row: Row[Any]) -> Told:

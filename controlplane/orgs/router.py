@@ -23,9 +23,9 @@ OrgReader = Annotated[Access, require(Permission.ORG_USAGE_VIEW)]
 
 
 @router.post("/org", name="org.create", status_code=201)
-async def create_org(body: NewOrgBody, access: OrgManager, response: Response) -> OrgView:
+async def create_org(body: NewOrgBody, access: OrgManager, runtime: RuntimeNow, response: Response) -> OrgView:
     """Make an org (System Admin)."""
-    org = await service.create(access, body)
+    org = await service.create(access, body, runtime.new_org_approval)
     response.headers["location"] = f"/api/org/{org.id}"
     return _versioned(org, response)
 

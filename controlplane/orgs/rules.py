@@ -19,6 +19,9 @@ def slug_of(name: str) -> str | None:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:63].rstrip("-") or None
 
 
+NewOrgApproval = Literal["automatic", "manual"]
+"""Whether a new org approves all models by itself, or its admins decide of each."""
+
 Step = Literal["suspend", "resume", "delete", "restore"]
 _STEPS: dict[tuple[Step, str], str] = {
     ("suspend", "active"): "suspended",

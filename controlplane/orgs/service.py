@@ -8,13 +8,14 @@ from sqlalchemy import Row
 
 from controlplane import errors
 from controlplane.accounts.repository import AccountRepository
+from controlplane.approvals.repository import ApprovalRepository
 from controlplane.authorization import Access
 from controlplane.errors import Problem
 from controlplane.etag import check_version
 from controlplane.ids import new_id
 from controlplane.keys.repository import KeyRepository
 from controlplane.orgs.repository import OrgRepository
-from controlplane.orgs.rules import WAYS_OUT, Step, after, is_slug, slug_of
+from controlplane.orgs.rules import WAYS_OUT, NewOrgApproval, Step, after, is_slug, slug_of
 from controlplane.orgs.schemas import NewOrgBody
 from controlplane.repository import Reach
 from controlplane.unit_of_work import UnitOfWork
@@ -34,13 +35,15 @@ async def find(access: Access, reference: str) -> Row[Any]:
     return org
 
 
-async def create(access: Access, body: NewOrgBody) -> Row[Any]:
-    """Make an org."""
+async def create(access: Access, body: NewOrgBody, approval: NewOrgApproval) -> Row[Any]:
+    """Make an org. By itself it approves all models of all backends; where approval is manual it begins with nothing."""
     if (slug := body.slug or slug_of(body.name)) is None:
         raise Problem(422, "invalid_request", "slug: no slug can be derived from this name, give one.")
     if _uuid(slug) is not None:
         raise Problem(422, "invalid_request", "slug: must not look like an id.")
     org = await OrgRepository(access.uow, access.reach).add(new_id(), slug, body.name)
+    if approval == "manual":
+        await ApprovalRepository(access.uow, Reach(org.id)).forget_rules()
     access.uow.changed(ChangeKind.ORG, org.id)
     access.uow.audit(org_id=org.id, target_org_id=str(org.id))
     return org

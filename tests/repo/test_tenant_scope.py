@@ -15,6 +15,7 @@ from tests.repo.test_control_plane_shape import MODULES, ROOT
 
 BUILDERS = {"select", "update", "delete", "exists"}
 AROUND = {
+    "access_requests/repository.py:all": "the name of who asks, in a request within the reach",
     "audit/repository.py:_is_actor": "names of actors; the rows that it filters are within the reach",
     "backends/repository.py:in_use": "backends belong to no org: whoever uses one",
     "keys/filtering.py:_hint": "of a key within the reach",
@@ -35,6 +36,7 @@ AROUND = {
 """Functions that build a statement on rows of tenants by themselves. A new one needs a reason that holds for every caller."""
 EVERYWHERE = {
     "accounts/service.py": "user names are unique in the service; the first System Admin; an org's service identity",
+    "approvals/service.py": "backends belong to no org",
     "audit/sealing.py": "the chain goes over all rows",
     "authorization.py": "the reach of a System Admin",
     "backends/service.py": "backends belong to no org",
@@ -48,6 +50,7 @@ EVERYWHERE = {
     "publishing/reconciler.py": "the gateway serves all tenants",
     "publishing/undoing.py": "of the publication that is taken back, by its id, for the process or for one that died",
     "reconciliation/service.py": "engines serve all tenants",
+    "registry/repository.py": "prices belong to no org",
     "security_events/consumer.py": "the worker writes those of all tenants",
     "sign_in/password_service.py": "the own account, by the id of the principal",
     "sign_in/reset_service.py": "who has forgotten a password has no session: the secret of the mail says whose",
@@ -58,8 +61,9 @@ EVERYWHERE = {
 """Files that reach over all tenants. A handler of a request belongs here only where the request itself has proved whose it is."""
 
 REACHES = {
+    "access_requests/service.py": "the org of the principal: its models, seen by who asks",
     "keys/service.py": "the key's own org, which its caller has checked",
-    "orgs/service.py": "an org that ends, by its own id",
+    "orgs/service.py": "an org that begins or ends, by its own id",
     "usage/repository.py": "narrows to the org of the reach: names of people whose usage is seen",
     "usage/router.py": "narrows to the principal",
 }

@@ -22,7 +22,7 @@ def refuse_undocumented(app: FastAPI) -> Callable[[httpx2.Response], Awaitable[N
     document = app.openapi()
 
     def described(operation: Operation, status: int) -> Any:
-        responses = document["paths"][f"/api{operation.path}"][operation.method.lower()]["responses"]
+        responses = document["paths"][f"/api{operation.route.path_format}"][operation.method.lower()]["responses"]
         found = responses.get(str(status), {})
         return document["components"]["responses"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
 

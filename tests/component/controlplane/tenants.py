@@ -11,6 +11,8 @@ from argon2 import PasswordHasher
 from sqlalchemy import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from controlplane.access_requests.tables import access_requests
+from controlplane.approvals.tables import approval_rules, model_approvals
 from controlplane.catalog.tables import catalog_models
 from controlplane.ids import new_id
 from controlplane.invites.tables import invites
@@ -30,6 +32,7 @@ class Owner:
     key_id: UUID
     request_id: str
     quota_request_id: UUID = field(default_factory=new_id)
+    access_request_id: UUID = field(default_factory=new_id)
 
 
 @dataclass
@@ -41,7 +44,14 @@ class Tenant:
     service_account_id: UUID = field(default_factory=new_id)
     system_admin_id: UUID = field(default_factory=new_id)
     catalog_model_id: UUID = field(default_factory=new_id)
+    approval_rule_id: UUID = field(default_factory=new_id)
+    refused_model_ids: tuple[UUID, UUID] = field(default_factory=lambda: (new_id(), new_id()))
     people: dict[Role | str, Owner] = field(default_factory=dict)
+
+    @property
+    def refused_model(self) -> str:
+        """A model that the admin has rejected and nobody asks for yet."""
+        return f"{self.slug}::refused-1"
 
     @property
     def slug(self) -> str:
@@ -58,15 +68,18 @@ VALUES: dict[str, Callable[[Tenant, Owner], object]] = {
     "system_admin_id": lambda tenant, _: tenant.system_admin_id,
     "service_account_id": lambda tenant, _: tenant.service_account_id,
     "quota_request_id": lambda _, owner: owner.quota_request_id,
+    "access_request_id": lambda _, owner: owner.access_request_id,
+    "approval_rule_id": lambda tenant, _: tenant.approval_rule_id,
     "catalog_model_id": lambda tenant, _: tenant.catalog_model_id,
+    "model:path": lambda *_: "gpu-pool::served-model",
     "period": lambda *_: "month",
     "backend": lambda *_: "spare-pool",
     "name": lambda *_: "served-model",
     "name:path": lambda *_: "a/slash",
 }
-OF_A_USER = frozenset({"user_id", "key_id", "request_id", "quota_request_id"})
+OF_A_USER = frozenset({"user_id", "key_id", "request_id", "quota_request_id", "access_request_id"})
 """Objects that a reach of one user tells apart; the others belong to the org, or to nobody."""
-OF_AN_ORG = OF_A_USER | {"org", "invite_id", "service_account_id"}
+OF_AN_ORG = OF_A_USER | {"org", "invite_id", "service_account_id", "approval_rule_id"}
 """Objects that a reach of one org hides when they are another's."""
 
 
@@ -94,6 +107,7 @@ async def make_tenant(engine: AsyncEngine) -> Tenant:
             insert(quota_requests).values(_quota_request(tenant, owner)),
         ]
         tenant.people[who] = owner
+    statements += _refused(tenant)
     async with engine.begin() as connection:
         for statement in statements:
             await connection.execute(statement)
@@ -107,8 +121,8 @@ async def make_models(engine: AsyncEngine, tenant: Tenant) -> None:
     publication = {"id": publication_id, "model": "served-model", "org_id": tenant.org_id, "model_type": "openai", "backend_id": backend_id}
     publication |= {"upstream_model": "served-model", "external_path": f"/models/{publication_id}", "status": "published"}
     async with engine.begin() as connection:
-        for table in (publications, backends):
-            await connection.execute(table.update().values(status="deleted"))
+        await connection.execute(publications.update().values(status="deleted"))
+        await connection.execute(backends.update().where(backends.c.name.in_(["gpu-pool", "spare-pool"])).values(status="deleted"))
         for row_id, name, models in ((backend_id, "gpu-pool", MODELS), (new_id(), "spare-pool", [])):
             await connection.execute(insert(backends).values(id=row_id, name=name, models=models, **engine_of))
         now = datetime.now(UTC)
@@ -118,6 +132,22 @@ async def make_models(engine: AsyncEngine, tenant: Tenant) -> None:
         await connection.execute(insert(publication_tenants).values(publication_id=publication_id, org_id=tenant.org_id))
         owner = {"org_id": tenant.org_id, "user_id": tenant.people[Role.ORG_ADMIN].user_id}
         await connection.execute(insert(keys).values(id=new_id(), **owner, name="its key", publication_id=publication_id))
+
+
+def _refused(tenant: Tenant) -> list[Insert]:
+    """Two models of a backend of their own, which the admin has rejected; everybody asks for the first. And a rule."""
+    backend_id, now = new_id(), datetime.now(UTC)
+    admin = tenant.people[Role.ORG_ADMIN].user_id
+    statements = [insert(backends).values(id=backend_id, name=tenant.slug, base_url="http://127.0.0.1:9", kind="openai", health="healthy")]
+    for number, model_id in enumerate(tenant.refused_model_ids):
+        model = {"id": model_id, "backend_id": backend_id, "upstream_model": f"refused-{number}", "first_seen_at": now, "last_seen_at": now}
+        decision = {"org_id": tenant.org_id, "catalog_model_id": model_id, "state": "rejected", "decided_by": admin, "decided_at": now}
+        statements += [insert(catalog_models).values(model), insert(model_approvals).values(decision)]
+    for owner in tenant.people.values():
+        ids = {"id": owner.access_request_id, "org_id": tenant.org_id, "user_id": owner.user_id, "catalog_model_id": tenant.refused_model_ids[0]}
+        statements.append(insert(access_requests).values(**ids, reason="work", expires_at=now + timedelta(days=1)))
+    rule = {"id": tenant.approval_rule_id, "org_id": tenant.org_id, "backend_id": backend_id, "pattern": "refused-*"}
+    return [*statements, insert(approval_rules).values(rule)]
 
 
 def _invite(tenant: Tenant) -> dict[str, Any]:

@@ -84,12 +84,20 @@ class Ground:
         """The example of the request, about things that are there."""
         if operation.route.body_field is None:
             return None
-        described = self.document["paths"][f"/api{operation.path}"][operation.method.lower()]["requestBody"]["content"]["application/json"]
+        described = self.document["paths"][f"/api{operation.route.path_format}"][operation.method.lower()]["requestBody"]["content"][
+            "application/json"
+        ]
         return self._real(example_of(described["schema"], self.document["components"]["schemas"], request=True))
 
     def _real(self, example: Any) -> Any:
         if isinstance(example, dict):
-            known = {"tenantId": self.own.slug, "backend": "gpu-pool", "username": f"new-{uuid4().hex}", "slug": f"new-{uuid4().hex}"}
+            known = {
+                "tenantId": self.own.slug,
+                "model": self.own.refused_model,
+                "backend": "gpu-pool",
+                "username": f"new-{uuid4().hex}",
+                "slug": f"new-{uuid4().hex}",
+            }
             return {name: known.get(name, self._real(value)) for name, value in example.items()}
         return [self._real(value) for value in example] if isinstance(example, list) else example
 
