@@ -80,7 +80,7 @@ CREATE TABLE catalog_prices (
 )
 """
 
-# No row: pending, unless a rule approves (docs/decisions/0018).
+# No row: pending, unless a rule approves (docs/decisions/0019).
 MODEL_APPROVALS = """
 CREATE TABLE model_approvals (
   org_id uuid NOT NULL REFERENCES orgs (id),
