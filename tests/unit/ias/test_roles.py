@@ -1,4 +1,4 @@
-"""The roles are those of seed 004 §2.2, cell by cell. This table is typed from the document, not from the code."""
+"""The roles are those of seed 004 §2.2, cell by cell, and what seed 003 adds. These tables are typed from the documents, not from the code."""
 
 import pytest
 
@@ -21,9 +21,16 @@ SEED_004_2_2 = [
     ("View Org Audit Logs", P.AUDIT_VIEW, ANY, OWN_ORG, NO),
     ("Call Inference API (with valid key)", P.INFERENCE_CALL, NO, OWN_ORG, OWN_ORG),
 ]
+# Seed 003 knows a tenant's admin, who approves, and says of nobody else; whoever calls models of an org may see which they are, and ask for others.
+SEED_003 = [
+    ("See which models the org may use", P.MODELS_VIEW, ANY, OWN_ORG, OWN_ORG),
+    ("Approve, reject, revoke models; auto-approval", P.MODELS_APPROVE, ANY, OWN_ORG, NO),
+    ("Ask for a model", P.MODELS_REQUEST, NO, OWN, OWN),
+]
+ROWS = [*SEED_004_2_2, *SEED_003]
 CELLS = [
     pytest.param(role, permission, scope, id=f"{role}: {action}")
-    for action, permission, *scopes in SEED_004_2_2
+    for action, permission, *scopes in ROWS
     for role, scope in zip((Role.SYSTEM_ADMIN, Role.ORG_ADMIN, Role.ORG_USER), scopes, strict=True)
 ]
 
@@ -33,8 +40,8 @@ def test_a_cell_of_the_matrix(role: Role, permission: Permission, scope: Scope |
     assert scope_of(role, permission) is scope
 
 
-def test_every_permission_is_a_row_of_the_document() -> None:
-    assert {permission for _, permission, *_ in SEED_004_2_2} == set(Permission)
+def test_every_permission_is_a_row_of_a_document() -> None:
+    assert {permission for _, permission, *_ in ROWS} == set(Permission)
 
 
 @pytest.mark.parametrize("permission", Permission)
