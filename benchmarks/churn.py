@@ -55,13 +55,18 @@ class Churn:
         await client.lost
         self.errors += client.errors
 
-    async def offer(self, rate: float, seconds: float) -> dict[str, Any]:
-        """Begin `rate` calls in each second, whatever has come back."""
+    async def offer(self, rate: float, seconds: float, most_at_once: int, turn_s: float = _TURN_S) -> dict[str, Any]:
+        """Begin `rate` calls in each second, whatever has come back, those of one turn together.
+
+        What a stall of the machine held up beyond `most_at_once` is left out: half of the load must not become a burst of all of it.
+        """
         began = time.perf_counter()
         before = self.calls, self.cancelled
-        due, renewed = 0, 0
+        due, renewed, left_out = 0, 0, 0
         while (now := time.perf_counter() - began) < seconds:
-            for number in range(due, int(now * rate)):
+            late = max(0, int(now * rate) - due - most_at_once)
+            left_out += late
+            for number in range(due + late, int(now * rate)):
                 self.clients[number % CONNECTIONS].begin()
             due = int(now * rate)
             for client in self.clients:
@@ -69,9 +74,9 @@ class Churn:
             if now > renewed:
                 await self.renew(renewed % CONNECTIONS)
                 renewed += 1
-            await asyncio.sleep(_TURN_S)
+            await asyncio.sleep(turn_s)
         errors, self.errors = self.errors, []
-        return {"calls": self.calls - before[0], "cancelled": self.cancelled - before[1], "errors": errors}
+        return {"calls": self.calls - before[0], "cancelled": self.cancelled - before[1], "left_out": left_out, "errors": errors}
 
 
 async def obey(address: str) -> None:
