@@ -1,11 +1,18 @@
-"""Probes an engine over HTTP: `GET /health` and `GET /v1/models`, as vLLM and the OpenAI API have them. An engine is a stranger here."""
+"""Probes an engine over HTTP. An engine is a stranger here.
+
+vLLM and others of the OpenAI API have `GET /health` and `GET /v1/models`; a model server of KServe has the same list in its own form, or `GET
+/v2/models`, and `GET /v2/health/ready`.
+"""
 
 import asyncio
 
 from controlplane.backends.rules import Verdict, denied, judge
-from controlplane.catalog.engine_list import read_list
+from controlplane.catalog.engine_list import EngineList, read_list
 from controlplane.egress.ports import CallFailed, Egress, EgressDenied, Outgoing
+from ias.gateway_views import ModelType
 
+OPENAI_HEALTH = "/health"
+KSERVE_HEALTH = "/v2/health/ready"
 TIMEOUT_SECONDS = 3.0
 MAX_BYTES = 8 << 20
 """Some ten thousand models, as vLLM describes them."""
@@ -20,15 +27,27 @@ class HttpProber:
 
     async def probe(self, base_url: str) -> Verdict:
         try:
-            (_, health_problem), (body, models_problem) = await asyncio.gather(self._get(base_url, "/health"), self._get(base_url, "/v1/models"))
+            (_, health_problem), (listed, models_problem) = await asyncio.gather(self._get(base_url, OPENAI_HEALTH), self._list(base_url))
+            if listed is not None and listed.model_type is ModelType.TRADITIONAL:
+                _, health_problem = await self._get(base_url, KSERVE_HEALTH)
         except EgressDenied as denial:
             return denied(str(denial))
-        if models_problem:
-            return judge(health_problem, None, models_problem)
-        try:
-            return judge(health_problem, read_list(body), None)
-        except ValueError as error:
-            return judge(health_problem, None, f"GET /v1/models: {error}")
+        return judge(health_problem, None, models_problem) if listed is None else judge(health_problem, listed.told, None, listed.model_type)
+
+    async def _list(self, base_url: str) -> tuple[EngineList | None, str | None]:
+        """Return the list of models and None, or None and the problem of the first place where it could be. Raises EgressDenied."""
+        problem = None
+        for path in ("/v1/models", "/v2/models"):
+            body, trouble = await self._get(base_url, path)
+            if trouble is None:
+                try:
+                    return read_list(body), None
+                except ValueError as error:
+                    trouble = f"GET {path}: {error}"
+            problem = problem or trouble
+            if "status 404" not in trouble:
+                break
+        return None, problem
 
     async def _get(self, base_url: str, path: str) -> tuple[bytes, str | None]:
         """Return (body, None), or (nothing, the problem in words). Raises EgressDenied."""

@@ -12,6 +12,7 @@ from controlplane.errors import Problem
 from controlplane.publishing.tables import publication_targets
 from controlplane.repository import Repository, refusing
 from controlplane.schema import backends, publications
+from ias.gateway_views import ModelType
 
 LIVING = backends.c.status != "deleted"
 
@@ -22,7 +23,7 @@ class BackendRepository(Repository):
     async def add(self, backend_id: UUID, name: str, base_url: str, verdict: Verdict, at: datetime) -> None:
         """Insert a backend; raises Problem when a living one has the name."""
         taken = Problem(409, "backend_exists", f"There is a backend '{name}' already. Choose another name, or delete that one first.")
-        values = {"id": backend_id, "name": name, "base_url": base_url, "kind": "openai", **_health(verdict, at)}
+        values = {"id": backend_id, "name": name, "base_url": base_url, "kind": ModelType.OPENAI.value, **_health(verdict, at)}
         with refusing("backends_name", taken):
             await self.uow.execute(insert(backends).values(values))
 
@@ -60,5 +61,7 @@ class BackendRepository(Repository):
 
 
 def _health(verdict: Verdict, at: datetime) -> dict[str, Any]:
-    known = {} if verdict.models is None else {"models": list(verdict.models)}
+    known: dict[str, Any] = {} if verdict.models is None else {"models": list(verdict.models)}
+    if verdict.model_type is not None:
+        known["kind"] = verdict.model_type.value
     return {"health": verdict.health.value, "health_reason": verdict.reason or None, "checked_at": at, **known}

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from controlplane.catalog.engine_list import Told
+from ias.gateway_views import ModelType
 
 _PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
@@ -30,6 +31,8 @@ class Verdict:
     health: Health
     reason: str
     told: tuple[Told, ...] | None
+    model_type: ModelType | None = None
+    """The protocol that it speaks, as its list of models told; None: it told nothing, and what was known stays."""
     is_denied: bool = False
     """It may not be called: its address is not one that egress allows."""
 
@@ -89,10 +92,10 @@ def as_id(text: str) -> UUID | None:
         return None
 
 
-def judge(health_problem: str | None, told: Sequence[Told] | None, models_problem: str | None) -> Verdict:
-    """Healthy is an engine whose /health says so and whose /v1/models can be read."""
+def judge(health_problem: str | None, told: Sequence[Told] | None, models_problem: str | None, model_type: ModelType | None = None) -> Verdict:
+    """Healthy is an engine that says so, and whose list of models can be read."""
     problem = health_problem or models_problem
-    return Verdict(Health.UNHEALTHY if problem else Health.HEALTHY, problem or "", None if told is None else tuple(told))
+    return Verdict(Health.UNHEALTHY if problem else Health.HEALTHY, problem or "", None if told is None else tuple(told), model_type)
 
 
 def denied(reason: str) -> Verdict:

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from ias.gateway_views import ModelType
+
 MAX_MODELS = 20_000
 MAX_MODEL_NAME = 256
 _MAX_TEXT = 256
@@ -35,18 +37,39 @@ class Told:
 
 
 class _Models(msgspec.Struct):
-    data: list[dict[str, Any]]
+    data: list[dict[str, Any]] | None = None
+    models: list[str] | None = None
+    """KServe's."""
 
 
 _decoder = msgspec.json.Decoder(_Models)
 
 
-def read_list(body: bytes) -> tuple[Told, ...]:
-    """Read OpenAI's list of models, in order of name; raise ValueError when it is none or beyond reason."""
+@dataclass(frozen=True, slots=True)
+class EngineList:
+    """A list of models; whose form it has tells which protocol its engine speaks."""
+
+    told: tuple[Told, ...]
+    model_type: ModelType
+
+
+def read_list(body: bytes) -> EngineList:
+    """Read a list of models, in order of name; raise ValueError when it is none or beyond reason.
+
+    OpenAI's is `{"data": [{"id": …}]}`, KServe's (v1 and v2) `{"models": ["…"]}`; who has both speaks OpenAI's protocol.
+    """
     try:
-        entries = _decoder.decode(body).data
+        read = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a list of models: {error}") from error
+    if read.data is not None:
+        return EngineList(_ordered(read.data), ModelType.OPENAI)
+    if read.models is not None:
+        return EngineList(_ordered([{"id": name} for name in read.models]), ModelType.TRADITIONAL)
+    raise ValueError("not a list of models: neither `data` nor `models` is there")
+
+
+def _ordered(entries: list[dict[str, Any]]) -> tuple[Told, ...]:
     if len(entries) > MAX_MODELS:
         raise ValueError(f"more than {MAX_MODELS} models")
     told = {one.upstream_model: one for one in map(_read, entries)}

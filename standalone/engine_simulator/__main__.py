@@ -11,6 +11,7 @@ from standalone.engine_simulator.app import Engine
 from standalone.engine_simulator.behaviour import HEADER, Behaviour
 from standalone.engine_simulator.http import serve
 from standalone.engine_simulator.meters import Meters
+from standalone.engine_simulator.model_server import ModelServer
 
 
 def main() -> None:
@@ -31,16 +32,18 @@ def main() -> None:
         default="asked",
         help="when usage is reported: as asked, never, at the end of every stream, or in every event (default: %(default)s)",
     )
+    parser.add_argument("--traditional", action="store_true", help="serve a classifier over KServe's v1 and v2 instead, as a model server does")
     parser.add_argument("--journal", type=Path, help="write a JSON line for each request that ended to this file")
     arguments = parser.parse_args()
     names = tuple(filter(None, arguments.models.split(",")))
     if not names and not arguments.wildcard_models:
         parser.error("--models names none; use --wildcard-models to serve any name")
     default = Behaviour(tokens=arguments.tokens, pace_ms=arguments.pace_ms, usage=arguments.usage)
-    uvloop.run(_run(Engine(() if arguments.wildcard_models else names, default, Meters(arguments.journal)), arguments.listen))
+    kind = ModelServer if arguments.traditional else Engine
+    uvloop.run(_run(kind(() if arguments.wildcard_models else names, default, Meters(arguments.journal)), arguments.listen))
 
 
-async def _run(engine: Engine, listen: str) -> None:
+async def _run(engine: Engine | ModelServer, listen: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

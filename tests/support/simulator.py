@@ -66,7 +66,7 @@ def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
     end = time.monotonic() + START_S
     while True:
         with contextlib.suppress(httpx2.TransportError):
-            if httpx2.get(f"{url}/health").status_code == 200:
+            if httpx2.get(f"{url}/metrics").status_code == 200:
                 return
         assert process.poll() is None, f"the engine simulator ended\n{log.read_text()}"
         assert time.monotonic() < end, f"the engine simulator did not start\n{log.read_text()}"

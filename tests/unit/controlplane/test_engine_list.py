@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controlplane.catalog.engine_list import MAX_MODELS, Told, read_list
+from ias.gateway_views import ModelType
 
 VLLM = {
     "id": "meta-llama/Llama-3.1-8B-Instruct",
@@ -22,11 +23,11 @@ VLLM = {
 
 
 def names(body: bytes) -> tuple[str, ...]:
-    return tuple(told.upstream_model for told in read_list(body))
+    return tuple(told.upstream_model for told in read_list(body).told)
 
 
 def read_one(**fields: Any) -> Told:
-    (told,) = read_list(json.dumps({"data": [{"id": "m", **fields}]}).encode())
+    (told,) = read_list(json.dumps({"data": [{"id": "m", **fields}]}).encode()).told
     return told
 
 
@@ -51,7 +52,7 @@ def test_a_list_beyond_reason_is_refused() -> None:
 
 
 def test_the_fields_of_vllm_are_kept() -> None:
-    (told,) = read_list(json.dumps({"object": "list", "data": [VLLM]}).encode())
+    (told,) = read_list(json.dumps({"object": "list", "data": [VLLM]}).encode()).told
     assert told.context_tokens == 131_072
     assert told.metadata == {
         "owned_by": "vllm",
@@ -101,3 +102,23 @@ def test_what_others_call_the_same(fields: dict[str, Any], expected: Told) -> No
 )
 def test_nonsense_is_left_out(fields: dict[str, Any]) -> None:
     assert read_one(**fields) == Told("m")
+
+
+@pytest.mark.parametrize(
+    ("body", "names", "model_type"),
+    [
+        (b'{"models":["iris","fraud"]}', ("fraud", "iris"), ModelType.TRADITIONAL),
+        (b'{"models":[]}', (), ModelType.TRADITIONAL),
+        (b'{"data":[{"id":"llama"}]}', ("llama",), ModelType.OPENAI),
+        (b'{"data":[{"id":"llama"}],"models":["x"]}', ("llama",), ModelType.OPENAI),
+    ],
+)
+def test_the_form_of_the_list_tells_the_protocol(body: bytes, names: tuple[str, ...], model_type: ModelType) -> None:
+    read = read_list(body)
+    assert (tuple(told.upstream_model for told in read.told), read.model_type) == (names, model_type)
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"models":[1]}', b'{"models":[""]}', b'{"models":"iris"}'])
+def test_a_list_of_kserve_is_judged_as_strictly(body: bytes) -> None:
+    with pytest.raises(ValueError, match="models"):
+        read_list(body)
