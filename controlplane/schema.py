@@ -117,6 +117,7 @@ publications = Table(
     _text("model"),
     _reference("org_id"),
     _text("model_type"),
+    _text("model_type_reason", nullable=True),
     _text("public_hostname", nullable=True),
     _text("external_path", nullable=True),
     _text("upstream_model"),

@@ -25,7 +25,7 @@ class RegisterBackend(ApiModel):
 
     name: BackendName
     base_url: Annotated[str, StringConstraints(max_length=300), AfterValidator(canonical_base_url)] = Field(
-        description="`http(s)://host:port` of an OpenAI-compatible engine, without a path"
+        description="`http(s)://host:port` of an engine that speaks OpenAI's API or KServe's, without a path"
     )
 
 
@@ -35,7 +35,7 @@ class BackendView(ApiModel):
     id: UUID
     name: str
     base_url: str
-    kind: str
+    kind: str = Field(description="'openai' or 'traditional': the protocol that answered its last good probe")
     health: Health
     health_reason: str | None
     models: list[str]

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
+from controlplane.backends.prober_http import KSERVE_HEALTH, OPENAI_HEALTH
 from controlplane.backends.rules import as_id
 from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState, GatewayTarget, GatewayTraffic
 from controlplane.publishing.addresses import address_taken, ancestors
@@ -17,7 +18,7 @@ from controlplane.publishing.saga import Step
 from controlplane.publishing.tables import publication_targets
 from controlplane.repository import Repository, refusing
 from controlplane.schema import backends, credentials, keys, ledger, orgs, publication_tenants, publications
-from ias.gateway_views import ChangeKind
+from ias.gateway_views import ChangeKind, ModelType
 
 LIVING = publications.c.status != "deleted"
 UNFINISHED = or_(publications.c.status == "pending", and_(publications.c.status == "published", publications.c.status_step.is_not(None)))
@@ -38,8 +39,10 @@ class PublicationRepository(Repository):
                 publications.c.traffic,
                 own.c.id.label("own_id"),
                 own.c.base_url.label("own_url"),
+                own.c.kind.label("own_kind"),
                 shared.c.id.label("target_id"),
                 shared.c.base_url.label("target_url"),
+                shared.c.kind.label("target_kind"),
                 publication_targets.c.weight,
                 publication_targets.c.priority,
             )
@@ -57,10 +60,10 @@ class PublicationRepository(Repository):
             first = targets[0]
             if all(row.target_id != first.own_id for row in targets):
                 # Published or moved by the version before, which knows one backend only.
-                reached.add(GatewayBackend(str(first.own_id), first.own_url))
+                reached.add(GatewayBackend(str(first.own_id), first.own_url, _health_path(first.own_kind)))
                 weighed: tuple[GatewayTarget, ...] = (GatewayTarget(str(first.own_id)),)
             else:
-                reached |= {GatewayBackend(str(row.target_id), row.target_url) for row in targets}
+                reached |= {GatewayBackend(str(row.target_id), row.target_url, _health_path(row.target_kind)) for row in targets}
                 weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in targets)
             routes.append(GatewayRoute(model, weighed, GatewayTraffic(**first.traffic), first.external_path or "", first.require_api_key))
         return GatewayState(backends=tuple(sorted(reached)), routes=tuple(routes))
@@ -278,3 +281,7 @@ class PublicationRepository(Repository):
             .group_by(ledger.c.publication_id)
         )
         return {row.publication_id: row for row in (await self.uow.execute(query)).all()}
+
+
+def _health_path(kind: str) -> str:
+    return KSERVE_HEALTH if kind == ModelType.TRADITIONAL else OPENAI_HEALTH

@@ -56,13 +56,18 @@ def check_name(name: str) -> None:
         )
 
 
-def check_kind(model_type: str | None, require_api_key: bool) -> None:
-    """Raise Problem for what cannot be published yet."""
-    if model_type == "traditional":
-        raise Problem(
-            422, "UNSUPPORTED_MODEL_TYPE", "Only models with an OpenAI-compatible engine can be published: leave modelType out, or set 'openai'."
-        )
-    if not require_api_key:
+def detect_type(wanted: str | None, backends: Sequence[Candidate]) -> tuple[str, str]:
+    """Return whether a model is `openai` or `traditional`, and why; what is wanted wins over what the backends are."""
+    kind, names = backends[0].kind, ", ".join(sorted(backend.name for backend in backends))
+    spoken = "OpenAI's API" if kind == "openai" else "KServe's protocol"
+    if wanted is None:
+        return kind, f"{names} answered its probe in {spoken}"
+    return wanted, "config.modelType says so" if wanted == kind else f"config.modelType says so, though {names} answered its probe in {spoken}"
+
+
+def check_key(model_type: str, require_api_key: bool) -> None:
+    """Raise Problem for a model without keys that has tokens to pay."""
+    if model_type != "traditional" and not require_api_key:
         raise Problem(422, "API_KEY_REQUIRED", "An OpenAI model is never published without API keys: leave requireApiKey out, or set true.")
 
 
@@ -99,9 +104,9 @@ def default_mode(metering: Metering) -> AdmissionMode:
     return AdmissionMode.LENIENT if metering == "shadow" else AdmissionMode.BALANCED
 
 
-def default_path(name: str) -> str:
-    """Return the path at which OpenAI clients find a model."""
-    return f"/v1/models/{name}"
+def default_path(name: str, model_type: str) -> str:
+    """Return the path at which clients of the protocol find a model."""
+    return f"/models/{name}" if model_type == "traditional" else f"/v1/models/{name}"
 
 
 def already_published(name: str) -> Problem:

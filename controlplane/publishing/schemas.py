@@ -39,7 +39,7 @@ class RateLimiting(LimitValues):
 class Authentication(ApiModel):
     """Who may call."""
 
-    require_api_key: bool = True
+    require_api_key: bool = Field(default=True, description="false: anybody may call, within the limits; traditional models only")
     allowed_tenants: Tenants | None = Field(default=None, description="slugs or ids of orgs; by default the tenant alone")
 
 
@@ -86,7 +86,7 @@ class PublishConfig(BackendsOfModel):
     """What to publish, for whom and how much."""
 
     tenant_id: ShortText = Field(description="slug or id of the org that owns the publication and its key")
-    model_type: Literal["openai", "traditional"] | None = Field(default=None, description="by default what the backend is")
+    model_type: Literal["openai", "traditional"] | None = Field(default=None, description="by default what its backends answer")
     public_hostname: HostName | None = None
     external_path: Path | None = None
     upstream_model: UpstreamModel | None = Field(default=None, description="the backend's own name of the model; by default the published one")
@@ -159,14 +159,15 @@ class PublicationView(ApiModel):
     id: UUID
     model_name: str
     tenant_id: str
-    model_type: str
+    model_type: str = Field(description="'openai' or 'traditional'")
+    model_type_reason: str | None = Field(description="why it is of this type")
     status: str = Field(description="'published', or 'pending' while it is being published")
     status_step: str = Field(description="validate, routes, policies, limits, key, canary, documentation, published: how far publishing has come")
     status_reason: str | None = Field(description="what is worth knowing of how it got here")
     status_advice: str | None = Field(description="what to do about it")
     public_hostname: str | None
     external_path: str
-    endpoint: str = Field(description="base URL for OpenAI clients")
+    endpoint: str = Field(description="base URL for OpenAI clients; of a traditional model the place of its `/predict` and `/infer`")
     backend: str = Field(description="the first of `backends`")
     backend_health: str
     backends: list[TargetView] = Field(description="in the order in which they are used")

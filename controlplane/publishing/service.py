@@ -28,7 +28,6 @@ from ias.gateway_views import ChangeKind
 async def publish(publisher: Publisher, access: Access, name: str, config: PublishConfig) -> NewPublicationView:
     """Publish a model and make its key (`saga.PUBLISH`); whatever fails on the way, nothing stays. Raises Problem."""
     rules.check_name(name)
-    rules.check_kind(config.model_type, config.authentication.require_api_key)
     await access.uow.checkpoint()
     async with publisher.reconciler.exclusively():
         api_key = await Publishing(publisher, access, name, config).run()
@@ -79,7 +78,7 @@ async def change(publisher: Publisher, access: Access, name: str, wanted: Config
         access.uow.changed(ChangeKind.PUBLICATION, current.id)
         access.uow.audit(org_id=current.org_id, publication_id=str(current.id))
         try:
-            if values.keys() & {"backend_id", "traffic", "external_path"}:
+            if values.keys() & {"backend_id", "traffic", "external_path", "require_api_key"}:
                 # Applied from inside the transaction: extauth learns of it when the gateway has it, and a refusal rolls back.
                 await publisher.reconciler.apply(access.uow)
             await access.uow.checkpoint()
@@ -93,7 +92,6 @@ async def _changed_values(publisher: Publisher, repository: PublicationRepositor
     """Return the columns to set, after setting the tenants."""
     given = wanted.model_fields_set
     authentication = wanted.authentication
-    rules.check_kind(wanted.model_type, authentication is None or authentication.require_api_key)
     if wanted.tenant_id is not None and current.org_id != (await repository.orgs_named([wanted.tenant_id])).get(wanted.tenant_id):
         raise Problem(422, "TENANT_CHANGE", "A publication stays with its tenant: unpublish it, then publish it for the other one.")
     if authentication is not None and authentication.allowed_tenants is not None:
@@ -114,13 +112,29 @@ async def _changed_values(publisher: Publisher, repository: PublicationRepositor
         targets = await find_targets(publisher.egress, repository, named, upstream_model)
         await repository.set_targets(current.id, targets)
         values |= {"backend_id": targets[0].backend.backend_id, "upstream_model": upstream_model}
+        _same_protocol(current, wanted, targets[0].backend)
+    if wanted.model_type not in {None, current.model_type}:
+        values |= {"model_type": wanted.model_type, "model_type_reason": "config.modelType says so"}
+    if authentication is not None and "require_api_key" in authentication.model_fields_set:
+        values["require_api_key"] = authentication.require_api_key
+    rules.check_key(values.get("model_type", current.model_type), values.get("require_api_key", current.require_api_key))
     return values
+
+
+def _same_protocol(current: Row[Any], wanted: ConfigChange, backend: rules.Candidate) -> None:
+    if wanted.model_type is None and backend.kind != current.model_type:
+        raise Problem(
+            422,
+            "INVALID_BACKENDS",
+            f"The model is of the type '{current.model_type}', and '{backend.name}' is '{backend.kind}': its clients would speak to it in vain."
+            " Give config.modelType if you mean it.",
+        )
 
 
 async def _address(repository: PublicationRepository, current: Row[Any], wanted: ConfigChange) -> dict[str, Any]:
     given = wanted.model_fields_set
     hostname = wanted.public_hostname if "public_hostname" in given else current.public_hostname
-    path = (wanted.external_path or rules.default_path(current.model)) if "external_path" in given else current.external_path
+    path = (wanted.external_path or rules.default_path(current.model, current.model_type)) if "external_path" in given else current.external_path
     addresses.check_path(path, current.model)
     if hostname != current.public_hostname:
         addresses.check_hostname(hostname, await repository.hostnames_of(current.org_id))

@@ -88,7 +88,9 @@ class Publishing:
         upstream_model = config.upstream_model or self.name
         rules.check_metering(self.publisher.metering, self.name, upstream_model, held["admission_mode"])
         self.targets = await find_targets(self.publisher.egress, repository, config, upstream_model)
-        path = config.external_path or rules.default_path(self.name)
+        model_type, reason = rules.detect_type(config.model_type, [target.backend for target in self.targets])
+        rules.check_key(model_type, config.authentication.require_api_key)
+        path = config.external_path or rules.default_path(self.name, model_type)
         addresses.check_path(path, self.name)
         addresses.check_hostname(config.public_hostname, await repository.hostnames_of(org_id))
         await repository.check_address(self.name, config.public_hostname, path)
@@ -97,7 +99,9 @@ class Publishing:
             "id": self.publication_id,
             "model": self.name,
             "org_id": org_id,
-            "model_type": self.targets[0].backend.kind,
+            "model_type": model_type,
+            "model_type_reason": reason,
+            "require_api_key": config.authentication.require_api_key,
             "public_hostname": config.public_hostname,
             "external_path": path,
             "upstream_model": upstream_model,

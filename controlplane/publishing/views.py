@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from controlplane.publishing import rules
 from controlplane.publishing.saga import Step
 from controlplane.publishing.schemas import AuthenticationView, PublicationView, RateLimiting, TargetView, Traffic, UsageView
 
@@ -13,18 +14,20 @@ _WORDS = {"silence_timeout_s": "silence_timeout_seconds", "answer_timeout_s": "a
 
 def view_of(row: Row[Any], usage: Row[Any] | None, gateway_url: str) -> PublicationView:
     """Make the view from a detailed row and the ledger's sums, None: never used."""
+    base = f"https://{row.public_hostname}" if row.public_hostname else gateway_url
     return PublicationView(
         id=row.id,
         model_name=row.model,
         tenant_id=row.tenant_slug,
         model_type=row.model_type,
+        model_type_reason=row.model_type_reason,
         status="pending" if row.status_step else row.status,
         status_step=row.status_step or Step.PUBLISHED,
         status_reason=row.status_reason,
         status_advice=row.status_advice,
         public_hostname=row.public_hostname,
         external_path=row.external_path,
-        endpoint=f"https://{row.public_hostname}/v1" if row.public_hostname else f"{gateway_url}/v1",
+        endpoint=f"{base}{row.external_path or rules.default_path(row.model, row.model_type)}" if row.model_type == "traditional" else f"{base}/v1",
         backend=row.backend_name,
         backend_health=row.backend_health,
         backends=_targets(row),

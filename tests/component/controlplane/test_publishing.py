@@ -85,7 +85,6 @@ async def test_a_gateway_that_only_watches_takes_nothing_that_it_cannot_do(world
         ("chat", {"authentication": {"allowedTenants": ["beta"]}}, (422, "INVALID_TENANT")),
         ("chat", {"authentication": {"allowedTenants": []}}, (422, "invalid_request")),
         ("chat", {"authentication": {"requireApiKey": False}}, (422, "API_KEY_REQUIRED")),
-        ("chat", {"modelType": "traditional"}, (422, "UNSUPPORTED_MODEL_TYPE")),
         ("chat", {"rateLimiting": {"requestsPerMinute": -1}}, (422, "invalid_request")),
         ("chat", {"rateLimiting": {"burstLimit": 5}}, (422, "invalid_request")),
         ("chat", {"externalPath": "/a/../b"}, (422, "invalid_request")),
@@ -240,7 +239,6 @@ async def test_a_move_that_the_gateway_refuses_changes_nothing(world: World, roo
     ("config", "expected"),
     [
         ({"tenantId": "beta"}, (422, "TENANT_CHANGE")),
-        ({"modelType": "traditional"}, (422, "UNSUPPORTED_MODEL_TYPE")),
         ({"authentication": {"requireApiKey": False}}, (422, "API_KEY_REQUIRED")),
         ({"authentication": {"allowedTenants": ["beta"]}}, (422, "INVALID_TENANT")),
         ({"upstreamModel": "embed"}, (404, "MODEL_NOT_FOUND")),

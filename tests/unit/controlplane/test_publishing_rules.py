@@ -6,7 +6,7 @@ import pytest
 
 from controlplane.backends.rules import Health
 from controlplane.errors import Problem
-from controlplane.publishing.rules import Candidate, check_kind, check_limits, check_name, choose_backend, default_path
+from controlplane.publishing.rules import Candidate, check_key, check_limits, check_name, choose_backend, default_path, detect_type
 
 
 def backend(name: str = "a", health: Health = Health.HEALTHY, models: tuple[str, ...] = ("chat",)) -> Candidate:
@@ -29,11 +29,17 @@ def test_names_that_cannot(name: str) -> None:
     assert code(check_name, name) == "invalid_model_name"
 
 
-def test_only_openai_models_with_keys_are_published() -> None:
-    check_kind(None, True)
-    check_kind("openai", True)
-    assert code(check_kind, "traditional", True) == "UNSUPPORTED_MODEL_TYPE"
-    assert code(check_kind, "openai", False) == "API_KEY_REQUIRED"
+def test_only_traditional_models_go_without_keys() -> None:
+    check_key("openai", True)
+    check_key("traditional", False)
+    assert code(check_key, "openai", False) == "API_KEY_REQUIRED"
+
+
+def test_a_type_has_a_reason() -> None:
+    openai = backend("gpu")
+    assert detect_type(None, [openai]) == ("openai", "gpu answered its probe in OpenAI's API")
+    assert detect_type("openai", [openai]) == ("openai", "config.modelType says so")
+    assert detect_type("traditional", [openai])[1] == "config.modelType says so, though gpu answered its probe in OpenAI's API"
 
 
 def test_a_burst_needs_a_rate() -> None:
@@ -69,4 +75,5 @@ def test_no_engine_and_an_ill_engine_are_told_apart() -> None:
 
 
 def test_clients_find_a_model_where_openai_has_it() -> None:
-    assert default_path("chat") == "/v1/models/chat"
+    assert default_path("chat", "openai") == "/v1/models/chat"
+    assert default_path("iris", "traditional") == "/models/iris"

@@ -1,0 +1,67 @@
+"""Models of both protocols: what they are by detection or by word, and what follows from it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.component.controlplane.publications import problem, publish
+from tests.component.controlplane.world import Person, World
+from tests.support.engine import Engine, engine_running
+from tests.support.gateway_memory import MemoryGateway
+
+
+@pytest.fixture
+async def iris(root: Person) -> AsyncIterator[Engine]:
+    """A KServe v2 server with one model, registered under the same name."""
+    async with engine_running() as engine:
+        engine.answers = {"/v2/health/ready": (200, b""), "/v2/models": (200, b'{"models": ["iris"]}')}
+        await root.ok("POST", "/backend", {"name": "kserve", "baseUrl": engine.url})
+        yield engine
+
+
+async def test_a_backend_is_what_answers(root: Person, iris: Engine) -> None:
+    kinds = {one["name"]: (one["kind"], one["health"], one["models"]) for one in (await root.ok("GET", "/backend"))["items"]}
+    assert kinds["kserve"] == ("traditional", "healthy", ["iris"])
+    assert kinds["a"][:2] == ("openai", "healthy")
+
+
+async def test_a_traditional_model_is_known_by_its_backend(world: World, root: Person, gateway: MemoryGateway, iris: Engine) -> None:
+    made = (await publish(root, "iris")).json()
+    assert (made["modelType"], made["externalPath"]) == ("traditional", "/models/iris")
+    assert "kserve answered its probe in KServe's protocol" in made["modelTypeReason"]
+    assert made["endpoint"].endswith("/models/iris")
+    (backend,) = gateway.served.backends
+    assert backend.health_path == "/v2/health/ready"
+    (seen,) = await world.rows("SELECT model_type, require_api_key, external_path FROM gateway_publications_v3")
+    assert tuple(seen) == ("traditional", True, "/models/iris")
+
+
+async def test_what_is_said_wins_over_what_was_found(root: Person) -> None:
+    made = (await publish(root, modelType="traditional")).json()
+    assert made["modelType"] == "traditional"
+    assert made["modelTypeReason"].startswith("config.modelType says so, though a answered")
+
+
+async def test_only_a_traditional_model_goes_without_keys_and_only_where_it_is_said(world: World, root: Person, iris: Engine) -> None:
+    open_to_all = {"authentication": {"requireApiKey": False}}
+    assert problem(await publish(root, **open_to_all)) == (422, "API_KEY_REQUIRED")
+    made = (await publish(root, "iris", **open_to_all)).json()
+    assert made["authentication"]["requireApiKey"] is False
+    assert made["apiKey"], "there is one all the same: with it a caller has its own limits"
+    refused = await root.call("PUT", "/models/iris/publish", {"config": {"modelType": "openai"}})
+    assert problem(refused) == (422, "API_KEY_REQUIRED")
+    changed = await root.ok("PUT", "/models/iris/publish", {"config": {"authentication": {"requireApiKey": True}}})
+    assert changed["authentication"]["requireApiKey"] is True
+    kept = await root.ok("PUT", "/models/iris/publish", {"config": {"authentication": {"allowedTenants": ["alpha", "beta"]}}})
+    assert kept["authentication"] == {"requireApiKey": True, "allowedTenants": ["alpha", "beta"]}
+
+
+async def test_a_model_does_not_move_to_an_engine_of_another_protocol_by_chance(root: Person, iris: Engine) -> None:
+    iris.answers["/v2/models"] = (200, b'{"models": ["iris", "chat"]}')
+    await root.ok("POST", "/backend/kserve/check")
+    await publish(root, backend="a")
+    assert problem(await root.call("PUT", "/models/chat/publish", {"config": {"backend": "kserve"}})) == (422, "INVALID_BACKENDS")
+    mixed = {"backends": [{"name": "a"}, {"name": "kserve"}]}
+    assert problem(await root.call("PUT", "/models/chat/publish", {"config": mixed})) == (422, "INVALID_BACKENDS")
+    moved = await root.ok("PUT", "/models/chat/publish", {"config": {"backend": "kserve", "modelType": "traditional"}})
+    assert (moved["modelType"], moved["backend"]) == ("traditional", "kserve")
