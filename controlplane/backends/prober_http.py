@@ -6,13 +6,11 @@ vLLM and others of the OpenAI API have `GET /health` and `GET /v1/models`; a mod
 
 import asyncio
 
-from controlplane.backends.rules import Verdict, denied, judge
+from controlplane.backends.rules import HEALTH_PATHS, Verdict, denied, judge
 from controlplane.catalog.engine_list import EngineList, read_list
 from controlplane.egress.ports import CallFailed, Egress, EgressDenied, Outgoing
 from ias.gateway_views import ModelType
 
-OPENAI_HEALTH = "/health"
-KSERVE_HEALTH = "/v2/health/ready"
 TIMEOUT_SECONDS = 3.0
 MAX_BYTES = 8 << 20
 """Some ten thousand models, as vLLM describes them."""
@@ -27,9 +25,11 @@ class HttpProber:
 
     async def probe(self, base_url: str) -> Verdict:
         try:
-            (_, health_problem), (listed, models_problem) = await asyncio.gather(self._get(base_url, OPENAI_HEALTH), self._list(base_url))
+            (_, health_problem), (listed, models_problem) = await asyncio.gather(
+                self._get(base_url, HEALTH_PATHS[ModelType.OPENAI]), self._list(base_url)
+            )
             if listed is not None and listed.model_type is ModelType.TRADITIONAL:
-                _, health_problem = await self._get(base_url, KSERVE_HEALTH)
+                _, health_problem = await self._get(base_url, HEALTH_PATHS[ModelType.TRADITIONAL])
         except EgressDenied as denial:
             return denied(str(denial))
         return judge(health_problem, None, models_problem) if listed is None else judge(health_problem, listed.told, None, listed.model_type)

@@ -15,6 +15,10 @@ _PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 
 
+HEALTH_PATHS = {ModelType.OPENAI: "/health", ModelType.TRADITIONAL: "/v2/health/ready"}
+"""Where an engine says how it is, by the protocol that it speaks: vLLM's place, and KServe's."""
+
+
 class Health(StrEnum):
     """What the last probe said."""
 

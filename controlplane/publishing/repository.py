@@ -9,8 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by, insert
 
-from controlplane.backends.prober_http import KSERVE_HEALTH, OPENAI_HEALTH
-from controlplane.backends.rules import as_id
+from controlplane.backends.rules import HEALTH_PATHS, as_id
 from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState, GatewayTarget, GatewayTraffic
 from controlplane.publishing.addresses import address_taken, ancestors
 from controlplane.publishing.rules import Chosen, already_published
@@ -60,10 +59,10 @@ class PublicationRepository(Repository):
             first = targets[0]
             if all(row.target_id != first.own_id for row in targets):
                 # Published or moved by the version before, which knows one backend only.
-                reached.add(GatewayBackend(str(first.own_id), first.own_url, _health_path(first.own_kind)))
+                reached.add(GatewayBackend(str(first.own_id), first.own_url, HEALTH_PATHS[ModelType(first.own_kind)]))
                 weighed: tuple[GatewayTarget, ...] = (GatewayTarget(str(first.own_id)),)
             else:
-                reached |= {GatewayBackend(str(row.target_id), row.target_url, _health_path(row.target_kind)) for row in targets}
+                reached |= {GatewayBackend(str(row.target_id), row.target_url, HEALTH_PATHS[ModelType(row.target_kind)]) for row in targets}
                 weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in targets)
             routes.append(GatewayRoute(model, weighed, GatewayTraffic(**first.traffic), first.external_path or "", first.require_api_key))
         return GatewayState(backends=tuple(sorted(reached)), routes=tuple(routes))
@@ -281,7 +280,3 @@ class PublicationRepository(Repository):
             .group_by(ledger.c.publication_id)
         )
         return {row.publication_id: row for row in (await self.uow.execute(query)).all()}
-
-
-def _health_path(kind: str) -> str:
-    return KSERVE_HEALTH if kind == ModelType.TRADITIONAL else OPENAI_HEALTH
