@@ -1,7 +1,7 @@
 """All published models in memory: by name and by path for a request, and by org for the list of models.
 
 A public hostname is a virtual host: at it only its own publications are there, and those without one. At a host that is nobody's, such as
-an address of the gateway itself, all are (docs/decisions/0019).
+an address of the gateway itself, all are (docs/decisions/0021).
 """
 
 from collections import Counter
