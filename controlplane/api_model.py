@@ -1,8 +1,8 @@
 """The JSON of the API: camelCase outside, snake_case inside; an unknown field is an error, not a typo that goes unseen."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"  # PostgreSQL takes no NUL, and nobody means the others
@@ -15,3 +15,15 @@ class ApiModel(BaseModel):
     """Parent of every request and answer. Answers are built from rows by `model_validate`."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any) -> Any:
+        """To JSON Schema 3.0 is an integer (draft 2020-12, validation §6.1.1), to strict pydantic it is none."""
+        return {name: _whole(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -9,6 +9,7 @@ from controlplane import errors
 from controlplane.authorization import Requires
 from controlplane.examples import example_of, example_of_field
 from controlplane.idempotency.rules import HEADER
+from controlplane.openapi_links import add_links
 from controlplane.problems import CATALOGUE, Entry, raised_by
 from controlplane.routes import Operation
 from ias.headers import REQUEST_ID
@@ -57,7 +58,8 @@ def complete(app: FastAPI, operations: Iterable[Operation]) -> Document:
     schemas["FieldError"] = errors.FieldError.model_json_schema()
     schemas["Problem"] = errors.ProblemView.model_json_schema(ref_template="#/components/schemas/{model}")
     del schemas["Problem"]["$defs"]
-    for operation in operations:
+    known = tuple(operations)
+    for operation in known:
         if operation.route.include_in_schema:
             described = document["paths"][f"/api{operation.route.path_format}"][operation.method.lower()]
             _name(described)
@@ -67,6 +69,7 @@ def complete(app: FastAPI, operations: Iterable[Operation]) -> Document:
             _give_examples(described, schemas)
             names = [parameter["name"].lower() for parameter in described.get("parameters", ())]
             described["responses"] |= _problems(codes_of(operation, names), components["responses"])
+    add_links(document["paths"], known)
     return document
 
 

@@ -26,7 +26,10 @@ class KeyBody(ApiModel):
     expires_at: Moment | None = Field(default=None, description="Null: never.")
     allowed_models: list[ModelPattern] = Field(default=[], max_length=100, description="Names or patterns with '*'; empty: all that the org may use.")
     labels: dict[LabelName, LabelValue] = Field(
-        default={}, max_length=tags.MAX_PAIRS, description="They are tags of every request with this key, before those that the request brings."
+        default={},
+        max_length=tags.MAX_PAIRS,
+        json_schema_extra={"additionalProperties": False},
+        description="They are tags of every request with this key, before those that the request brings.",
     )
 
 

@@ -25,7 +25,12 @@ def _without_controls(text: str) -> str:
     return text
 
 
-Explanation = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(_without_controls)]
+Explanation = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    AfterValidator(_without_controls),
+    Field(examples=["We launch next week."], json_schema_extra={"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"}),
+]
 """Some sentences of a person."""
 
 

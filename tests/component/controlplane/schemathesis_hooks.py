@@ -1,0 +1,69 @@
+"""Who asks, for schemathesis: each operation is called by somebody who may, and a sign-out ends nobody's session but its own.
+
+`SCHEMATHESIS_HOOKS` names this file; the address of the API and the token of a System Admin come by `IAS_TEST_API` and `IAS_TEST_TOKEN`.
+"""
+
+import itertools
+import os
+from typing import Any
+
+import httpx2
+import schemathesis
+
+from controlplane.api import OPERATIONS
+from controlplane.authorization import Requires
+from ias.roles import Role, scope_of
+
+ENDS_SESSIONS = {"session.delete", "password.change"}
+_numbers = itertools.count()
+
+
+def role_for(operation_id: str) -> Role:
+    """The role that an operation is called in: System Admin wherever that may do it."""
+    rule = next((operation.rule for operation in OPERATIONS if operation.name == operation_id), None)
+    allowed = [role for role in Role if not isinstance(rule, Requires) or any(scope_of(role, one) for one in rule.permissions)]
+    return allowed[0]
+
+
+class Person:
+    """Somebody with a session. When it has ended, or the org was deleted, somebody else of the same role takes over."""
+
+    def __init__(self, http: httpx2.Client, role: Role) -> None:
+        self._http, self._role, self._token = http, role, ""
+
+    def token(self) -> str:
+        if not self._token or self._http.get("/me", headers={"authorization": f"Bearer {self._token}"}).status_code != 200:
+            self._token = self._sign_up()
+        return self._token
+
+    def _sign_up(self) -> str:
+        number = next(_numbers)
+        org = self._made("/org", slug=f"ground-{number}", name="Ground")
+        user = self._made(f"/org/{org['id']}/user", username=f"somebody-{number}", role=self._role)
+        body = {"username": user["username"], "password": user["initialPassword"]}
+        # Guesses of others, from the address of schemathesis, slow down who signs in from there.
+        signed_in = self._http.post("/login", json=body, headers={"x-forwarded-for": f"192.0.2.{number % 250 + 1}"})
+        return str(signed_in.raise_for_status().json()["token"])
+
+    def _made(self, path: str, **body: object) -> Any:
+        return self._http.post(path, json=body, headers={"authorization": f"Bearer {os.environ['IAS_TEST_TOKEN']}"}).raise_for_status().json()
+
+
+_http = httpx2.Client(base_url=os.environ["IAS_TEST_API"] + "/api", timeout=30)
+_people = {role: Person(_http, role) for role in (Role.ORG_ADMIN, Role.ORG_USER)}
+_leaver = Person(_http, Role.ORG_USER)
+
+
+@schemathesis.auth(refresh_interval=None)
+class SignedIn:
+    """The token of each call."""
+
+    def get(self, case: Any, _: Any) -> str:
+        name = case.operation.definition.raw["operationId"]
+        if name in ENDS_SESSIONS:
+            return _leaver.token()
+        role = role_for(name)
+        return os.environ["IAS_TEST_TOKEN"] if role is Role.SYSTEM_ADMIN else _people[role].token()
+
+    def set(self, case: Any, data: str, _: Any) -> None:
+        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
