@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from hpack import Encoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
@@ -236,12 +237,15 @@ class Client(asyncio.Protocol):
             self._send_waiting()
 
 
-async def connect(address: str, work: Work, done: Callable[[Client, Exchange], None]) -> Client:
-    """Open a connection to `unix:/path` or `host:port`."""
+_Client = TypeVar("_Client", bound=Client)
+
+
+async def connect(address: str, work: Work, done: Callable[[Client, Exchange], None], kind: type[_Client] = Client) -> _Client:  # type: ignore[assignment]
+    """Open a connection to `unix:/path` or `host:port`; the client may be of a kind of its own."""
     loop = asyncio.get_running_loop()
     if address.startswith("unix:"):
-        _, client = await loop.create_unix_connection(lambda: Client(work, done), address.removeprefix("unix:"))
+        _, client = await loop.create_unix_connection(lambda: kind(work, done), address.removeprefix("unix:"))
     else:
         host, _, port = address.rpartition(":")
-        _, client = await loop.create_connection(lambda: Client(work, done), host, int(port))
+        _, client = await loop.create_connection(lambda: kind(work, done), host, int(port))
     return client

@@ -1,4 +1,4 @@
-"""`python -m controlplane api|worker|migrate|bootstrap-admin|verify-audit|reconcile`."""
+"""`python -m controlplane api|worker|registry|migrate|bootstrap-admin|verify-audit|reconcile`."""
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,6 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from controlplane import app
 from controlplane.database import DatabaseIsNewer
+from controlplane.registry import app as registry
+from controlplane.registry.settings import RegistrySettings
 from controlplane.settings import ApiSettings, DatabaseSettings, MigrateSettings, ReconcileSettings, VerifyAuditSettings
 from controlplane.usage import app as usage
 from controlplane.usage.settings import WorkerSettings
@@ -28,6 +30,7 @@ USAGE = """usage: python -m controlplane COMMAND [--help] [--check-config]
 commands:
   api              serve the REST API
   worker           write usage events from the spools, or from Kafka, to the ledger
+  registry         answer over gRPC what a model is for an org
   migrate          bring the database to this version's schema; safe to repeat
   bootstrap-admin  make the first System Admin and print name and password once, as JSON
   verify-audit     check that the audit log is what was sealed, batch by batch
@@ -73,6 +76,7 @@ def _complain(sentence: str, status: int) -> int:
 _COMMANDS: dict[str, Callable[[str, Sequence[str]], int]] = {
     "api": partial(_run, ApiSettings, app.serve, "The REST API of the control plane."),
     "worker": partial(_run, WorkerSettings, usage.run, "Writes usage events from the spools, or from Kafka, to the ledger."),
+    "registry": partial(_run, RegistrySettings, registry.run, "Answers over gRPC what a model is for an org, from memory."),
     "migrate": partial(_run, MigrateSettings, app.migrate, "Brings the database to this version's schema, and its roles; safe to repeat."),
     "verify-audit": partial(_run, VerifyAuditSettings, app.verify_audit, "Checks that the audit log is what was sealed; 1: it is not."),
     "bootstrap-admin": partial(_run, DatabaseSettings, app.bootstrap_admin, "Makes the first System Admin; prints name and password once, as JSON."),

@@ -15,10 +15,10 @@ import msgspec
 
 from extauth.breaker import Breaker
 from extauth.local_share import LocalShare
-from extauth.ports import ReaderUnavailable
 from extauth.replicas import Replicas
 from extauth.seeding import BudgetSeeder, Seeding
 from ias import logs, telemetry
+from ias.change_log import ReaderUnavailable
 from ias.errors import ApiError
 from ratelimit.ports import Admission, AdmissionStore, Decision, StoreUnavailable, Unseeded
 

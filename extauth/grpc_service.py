@@ -23,7 +23,6 @@ from extauth.learned import LearnedValues
 from extauth.limits import setting_of
 from extauth.lookup import CredentialLookup
 from extauth.operation import Operation
-from extauth.ports import ReaderUnavailable
 from extauth.records import KnownCredential
 from extauth.refusal import refusal, sample_of
 from extauth.security_events import SecurityEvents
@@ -31,6 +30,7 @@ from extauth.snapshot import Snapshot
 from ias import context as contexts
 from ias import logs, telemetry
 from ias.apikeys import ApiKey
+from ias.change_log import ReaderUnavailable
 from ias.endpoints import Endpoint
 from ias.errors import ApiError, invalid_api_key, service_unavailable
 from ias.gateway_views import Credential

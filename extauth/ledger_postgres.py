@@ -4,7 +4,8 @@ from typing import Any
 
 import asyncpg
 
-from extauth.store_postgres import ACQUIRE_S, as_reader_errors, open_pool
+from extauth.store_postgres import NAME
+from ias.change_log_postgres import ACQUIRE_S, as_reader_errors, open_pool
 from ias.gateway_views import SPENT
 from ratelimit.ports import BudgetKey
 
@@ -22,7 +23,7 @@ class PostgresBudgetLedger:
     @classmethod
     async def open(cls, url: str, timeout_s: float) -> "PostgresBudgetLedger":
         """Make the ledger; the database need not be there yet."""
-        return cls(await open_pool(url, timeout_s, _CONNECTIONS))
+        return cls(await open_pool(url, timeout_s, _CONNECTIONS, NAME))
 
     async def aclose(self) -> None:
         """Close all connections, without waiting for a server that does not answer."""

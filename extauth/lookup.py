@@ -2,10 +2,11 @@
 
 import asyncio
 
-from extauth.ports import GatewayReader, ReaderUnavailable
+from extauth.ports import GatewayReader
 from extauth.records import KnownCredential
 from extauth.snapshot import Snapshot
 from ias import telemetry
+from ias.change_log import ReaderUnavailable
 
 _MAX_READS = 1_000
 

@@ -1,50 +1,15 @@
 """What extauth needs from others: the truth as `ias.gateway_views` shows it, and a register of replicas."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from ias.change_log import ChangeLog
 from ias.gateway_views import Credential, Publication
 from ratelimit.ports import BudgetKey
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something changed; `kind` is a `ChangeKind`, or one of a newer writer."""
-
-    seq: int
-    kind: str
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """A point in the change log. Another epoch means another history: the database was restored."""
-
-    epoch: str
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What the log says after a position, in order."""
-
-    epoch: str
-    changes: tuple[Change, ...]
-
-
-class ReaderUnavailable(Exception):
-    """The truth cannot be read now. Transient; the message holds no secret."""
-
-
-class GatewayReader(Protocol):
+class GatewayReader(ChangeLog, Protocol):
     """Every call reads afresh and raises ReaderUnavailable when it cannot."""
-
-    async def position(self) -> Position:
-        """Epoch and last sequence number."""
-
-    async def changes(self, after_seq: int) -> Changes:
-        """The next changes, at most some thousand."""
 
     async def each_credential_id(self, take: Callable[[list[str]], None]) -> None:
         """Give all live ids to `take`, in portions, in ascending order of their bytes."""

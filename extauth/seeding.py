@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from extauth.ports import BudgetLedger, ReaderUnavailable
+from extauth.ports import BudgetLedger
+from ias.change_log import ReaderUnavailable
 from ratelimit.ports import AdmissionStore, StoreUnavailable, Unseeded
 
 _MAX_READS = 1_000

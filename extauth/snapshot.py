@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from extauth.live_credentials import LiveCredentials
-from extauth.ports import Change
 from extauth.publications import PublicationIndex
 from extauth.records import KnownCredential, RecordCache
+from ias.change_log import Change
 from ias.gateway_views import ChangeKind, Credential, Publication
 
 _OWNERS = (ChangeKind.KEY, ChangeKind.USER, ChangeKind.ORG)

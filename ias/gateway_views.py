@@ -49,8 +49,6 @@ class ChangeKind(StrEnum):
     """id: the backend whose models came, went or changed; for the model registry alone, as all that follow."""
     CATALOG_MODEL = "catalog_model"
     """One model was edited, or has another price."""
-    BACKEND = "backend"
-    """Its health, name or life changed."""
     APPROVALS = "approvals"
     """id: the org whose approvals or rules changed."""
 

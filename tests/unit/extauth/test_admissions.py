@@ -7,10 +7,10 @@ import pytest
 
 from extauth.admission import Admissions, Answer, Wanted
 from extauth.breaker import FAILURES
-from extauth.ports import ReaderUnavailable
 from extauth.replicas import Replicas
 from extauth.seeding import BudgetSeeder
 from ias import telemetry
+from ias.change_log import ReaderUnavailable
 from ias.errors import ApiError
 from ratelimit.ports import Admission, AdmissionStore, BudgetKey, Decision, Limit, Period, StoreUnavailable, TokenHold, Unit, Unseeded
 

@@ -7,8 +7,9 @@ from typing import cast
 import pytest
 
 from extauth.lookup import CredentialLookup
-from extauth.ports import GatewayReader, ReaderUnavailable
+from extauth.ports import GatewayReader
 from extauth.snapshot import Changed, Snapshot
+from ias.change_log import ReaderUnavailable
 from ias.gateway_views import Credential
 from tests.unit.extauth.world import KEY, credential
 

@@ -2,11 +2,11 @@
 
 import msgspec
 
-from extauth.ports import Change
 from extauth.publications import PublicationIndex
 from extauth.records import RecordCache
 from extauth.snapshot import Changed, Snapshot
 from ias.apikeys import new_key
+from ias.change_log import Change
 from tests.unit.extauth.world import KEY, credential, known, publication
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Sequence
 
-from extauth.ports import Change, Changes, Position, ReaderUnavailable
 from extauth.snapshot import Snapshot
 from extauth.watcher import ChangeWatcher
 from ias.apikeys import new_key
+from ias.change_log import Change, Changes, Position, ReaderUnavailable
 from ias.gateway_views import Credential, Publication
 from tests.unit.extauth.world import KEY, credential, publication
 
