@@ -10,9 +10,11 @@ import typer
 from ias_admin import manners
 from ias_admin.client import Previewed
 from ias_admin.commands import (
+    approval,
     audit,
     backend,
     budget,
+    catalog,
     completion,
     event,
     explain,
@@ -75,6 +77,8 @@ for name, noun in {
     "budget": budget.app,
     "quota": quota.app,
     "backend": backend.app,
+    "catalog": catalog.app,
+    "approval": approval.app,
     "model": model.app,
     "publish": publish.app,
     "usage": usage.app,
