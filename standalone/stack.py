@@ -46,6 +46,7 @@ class Stack:
         self.valkey = Valkey(home.folder("valkey"), home.runtime / "valkey.sock", valkey_password, self._log("valkey"))
         self.extauth_address = f"unix:{home.runtime / 'extauth.sock'}"
         self.extproc_address = f"unix:{home.runtime / 'extproc.sock'}"
+        self.registry_address = f"unix:{home.runtime / 'registry.sock'}"
         self.gateway_directory = home.folder("gateway")
         self.mail = home.folder("mail")
         self.spool = home.folder("spool") / "extproc-0"
@@ -70,6 +71,7 @@ class Stack:
             "envoy_admin_url": ports.envoy_admin.url,
             "database_url": self.postgres.url(),
             "valkey_url": self.valkey.url,
+            "registry_address": self.registry_address,
             "mail_folder": str(self.mail),
             "engine_url": next(iter(self.engines.values())),
             "metrics_urls": {name: f"{port.url}/metrics" for name, port in metrics.items()},
@@ -86,6 +88,7 @@ class Stack:
             Step("setup", "Database schema", self._setup, after=("postgres", *(["engine"] if self.simulated else []))),
             self._api(),
             self._worker(),
+            self._registry(),
             self._extauth(),
             self._extproc(),
             self._envoy(),
@@ -150,6 +153,11 @@ class Stack:
         }
         program = self._python("worker", "controlplane", "worker", environment=environment)
         return Service("Usage worker", program, readiness.accepts(str(self.ports.worker_metrics)), after=("setup",))
+
+    def _registry(self) -> Service:
+        environment = {**self._control_plane_database, "IAS_LISTEN": self.registry_address}
+        program = self._python("registry", "controlplane", "registry", environment=environment)
+        return Service("Model registry", program, readiness.accepts(self.registry_address), after=("setup",))
 
     def _extauth(self) -> Service:
         database_url = self.postgres.url(user=database_roles.DATA_PLANE, password_file=self._data_plane_password)
