@@ -17,7 +17,7 @@ class Answers:
     """Remembers what models look like; a model that changed is another object, and one whose price changes is made anew."""
 
     def __init__(self) -> None:
-        self._models: dict[str, tuple[Entry, datetime | None, bytes]] = {}
+        self._models: dict[str, tuple[Model, datetime | None, bytes]] = {}
 
     def one(self, entry: Entry, now: datetime) -> bytes:
         """Return a GetTenantModelResponse."""
@@ -31,11 +31,11 @@ class Answers:
 
     def _model(self, entry: Entry, now: datetime) -> bytes:
         known = self._models.get(entry.model_id)
-        if known is not None and known[0].model is entry.model and (known[1] is None or now < known[1]):
+        if known is not None and known[0] is entry.model and (known[1] is None or now < known[1]):
             return known[2]
         price, until = price_at(entry.model, now)
         encoded = _field(_MODEL, _encode(entry, price))
-        self._models[entry.model_id] = entry, until, encoded
+        self._models[entry.model_id] = entry.model, until, encoded
         return encoded
 
 

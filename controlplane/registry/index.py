@@ -21,9 +21,9 @@ _NOTHING = Approvals()
 _K = TypeVar("_K")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """A model at its place."""
+    """A model at its place; what it is and how its provider is may change."""
 
     model_id: str
     model: Model
@@ -63,7 +63,8 @@ class Index:
         if {(one.id, one.name) for one in before.values()} != {(one.id, one.name) for one in self._providers.values()}:
             self._arrange()
             return
-        self._entries = [Entry(one.model_id, one.model, self._providers[one.provider.id]) for one in self._entries]
+        for entry in self._entries:
+            entry.provider = self._providers[entry.model.backend_id]
 
     def set_models(self, gone: Iterable[UUID], models: Iterable[Model]) -> None:
         """Take models away, and others in. Where the same ones are there afterwards, what orgs may use of them stays as it is."""
@@ -71,7 +72,9 @@ class Index:
         after = {one.id: one for one in models}
         self._models |= after
         if {_place_and_age(one) for one in before.values()} == {_place_and_age(one) for one in after.values()}:
-            self._describe({model_id: model for model_id, model in after.items() if model.backend_id in self._providers})
+            for model in after.values():
+                if (place := self._place_of.get(model.id)) is not None:
+                    self._describe_anew(place, model)
         else:
             self._arrange()
 
@@ -148,20 +151,27 @@ class Index:
         self._of_backend = _by_key((place, (one.backend_id,)) for place, (_, one) in enumerate(known))
         self._approved: dict[str, int] = {}
         self._ruled: dict[Rule, int] = {}
-        self._describe({})
-
-    def _describe(self, models: Mapping[UUID, Model]) -> None:
-        """Take what changed about models that stay at their places, and look through all of them for what they can do."""
-        for model_id, model in models.items():
-            place = self._place_of[model_id]
-            self._entries[place] = Entry(self._ids[place], model, self._entries[place].provider)
-        known = [(entry.model_id, entry.model) for entry in self._entries]
         self._places = {alias: place for place, (_, one) in enumerate(known) for alias in one.aliases}
         self._places |= {model_id: place for place, (model_id, _) in enumerate(known)}
         self._active = _set(place for place, (_, one) in enumerate(known) if one.is_active)
         self._capable = _by_key((place, one.capabilities) for place, (_, one) in enumerate(known))
         self._modal = _by_key((place, one.modalities) for place, (_, one) in enumerate(known))
         self._provided = {self._providers[backend_id].name: bits for backend_id, bits in self._of_backend.items()}
+
+    def _describe_anew(self, place: int, model: Model) -> None:
+        """Take what changed about a model that stays at its place."""
+        entry, bit = self._entries[place], 1 << place
+        before, entry.model = entry.model, model
+        for alias in before.aliases:
+            self._places.pop(alias, None)
+        self._places |= dict.fromkeys(model.aliases, place)
+        self._active = self._active | bit if model.is_active else self._active & ~bit
+        for table, had, has in ((self._capable, before.capabilities, model.capabilities), (self._modal, before.modalities, model.modalities)):
+            if had != has:
+                for key in had:
+                    table[key] &= ~bit
+                for key in has:
+                    table[key] = table.get(key, 0) | bit
 
     def _living(self) -> Iterator[Model]:
         return (one for one in self._models.values() if one.backend_id in self._providers)

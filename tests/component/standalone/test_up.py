@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.stack import Stack, launch, running_stack
 
-SERVICES = {"postgres", "valkey", "engine", "api", "worker", "extauth", "extproc", "envoy"}
+SERVICES = {"postgres", "valkey", "engine", "api", "worker", "registry", "extauth", "extproc", "envoy"}
 
 
 @pytest.fixture(scope="module")
