@@ -163,7 +163,8 @@ class Index:
         entry, bit = self._entries[place], 1 << place
         before, entry.model = entry.model, model
         for alias in before.aliases:
-            self._places.pop(alias, None)
+            if self._places.get(alias) == place:  # another one may have it by now
+                del self._places[alias]
         self._places |= dict.fromkeys(model.aliases, place)
         self._active = self._active | bit if model.is_active else self._active & ~bit
         for table, had, has in ((self._capable, before.capabilities, model.capabilities), (self._modal, before.modalities, model.modalities)):
