@@ -55,7 +55,18 @@ def sign_in(ready: dict[str, str], password: str) -> int:
 def test_the_ready_file_tells_everything_and_is_private(stack: Stack) -> None:
     assert stat.S_IMODE(stack.ready_file.stat().st_mode) == 0o600
     assert set(stack.ready) == {
-        *("gateway_url", "api_url", "envoy_admin_url", "database_url", "valkey_url", "engine_url", "metrics_urls", "mail_folder", "pids"),
+        *(
+            "gateway_url",
+            "api_url",
+            "registry_address",
+            "envoy_admin_url",
+            "database_url",
+            "valkey_url",
+            "engine_url",
+            "metrics_urls",
+            "mail_folder",
+            "pids",
+        ),
         *("admin_username", "admin_password"),
     }
     assert set(stack.ready["pids"]) == SERVICES
