@@ -39,9 +39,11 @@ class Reaper:
 
     async def reap(self) -> int:
         """Close one batch as lost and return how many there were. They leave the store only when their events are on disk."""
-        gone = [swept for swept in await self._store.sweep() if not self._is_ours(swept.reservation_id)]
-        if not gone:
+        found = {swept.reservation_id for swept in await self._store.sweep() if not self._is_ours(swept.reservation_id)}
+        if not found:
             return 0
+        # Asked again: what was settled here while the first answer was on its way is not there any more.
+        gone = [swept for swept in await self._store.sweep() if swept.reservation_id in found]
         await self._spool.sync()  # not a word to a disk that refuses: events would pile up in memory
         for swept in gone:
             self._close(swept)

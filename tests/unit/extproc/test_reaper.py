@@ -12,7 +12,7 @@ from extproc.spool_files import SpoolFiles
 from extproc.tokens import Tokens
 from ias.spool_format import Closed
 from ias.usage_event import Outcome, RequestRecorded, UsageSource
-from ratelimit.ports import Admission, Reservation
+from ratelimit.ports import Admission, Reservation, Swept
 from tests.support.ext_proc import NOW_MS
 from tests.support.spools import outcomes, records, write_closed
 from tests.support.usage_events import some_id
@@ -89,6 +89,23 @@ async def test_what_ended_here_and_is_not_settled_yet_is_left_alone(desk: Desk) 
     assert await reaper(desk).reap() == 0
     await desk.loop.tell()
     assert (outcomes(desk.directory), await desk.store.budget()) == ({context.reservation_id: "complete"}, (7, 0))
+
+
+async def test_what_is_settled_here_while_the_store_answers_is_left_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = await desk.begun(held=100)
+    await desk.loop.tell()
+    desk.end(context, Tokens(output=7))
+    desk.store.now_ms += LONG_MS
+    sweep = desk.store.sweep
+
+    async def slow_sweep() -> list[Swept]:
+        found = await sweep()
+        await desk.loop.tell()
+        return found
+
+    monkeypatch.setattr(desk.store, "sweep", slow_sweep)
+    assert await reaper(desk).reap() == 0
+    assert ([event.outcome for event in events(desk)], await desk.store.budget()) == ([Outcome.COMPLETE], (7, 0))
 
 
 async def test_nothing_leaves_the_store_before_it_is_on_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
