@@ -62,6 +62,9 @@ OutputCap = Annotated[int | None, typer.Option(min=1, help="Output tokens of a r
 Continuous = Annotated[
     bool | None, typer.Option("--continuous-usage/--no-continuous-usage", help="Whether the engine knows continuous_usage_stats, as vLLM does.")
 ]
+ApiKey = Annotated[
+    bool | None, typer.Option("--api-key/--no-api-key", help="Whether callers need a key; only a traditional model may be open to all.")
+]
 Allow = Annotated[list[str] | None, typer.Option(metavar="ORG", help="Org that may use the model; repeatable; by default the owner alone.")]
 File = Annotated[typer.FileText | None, typer.Option("--file", "-f", help="JSON configuration, '-' is stdin; options go before it.")]
 
@@ -92,6 +95,7 @@ def publish(
     output_cap: OutputCap = None,
     continuous_usage: Continuous = None,
     traffic: Traffic = None,
+    api_key: ApiKey = None,
     allow: Allow = None,
     file: File = None,
     output: Output = Format.TABLE,
@@ -131,6 +135,7 @@ def update(
     output_cap: OutputCap = None,
     continuous_usage: Continuous = None,
     traffic: Traffic = None,
+    api_key: ApiKey = None,
     allow: Allow = None,
     file: File = None,
     output: Output = Format.TABLE,
@@ -237,7 +242,10 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         "continuousUsage": given["continuous_usage"],
         "traffic": dict(_setting(text) for text in given["traffic"] or ()),
         "rateLimiting": {name: value for name, value in limits.items() if value is not None},
-        "authentication": {"allowedTenants": list(given["allow"])} if given["allow"] else {},
+        "authentication": {
+            **({} if given["api_key"] is None else {"requireApiKey": given["api_key"]}),
+            **({"allowedTenants": list(given["allow"])} if given["allow"] else {}),
+        },
     }
 
 

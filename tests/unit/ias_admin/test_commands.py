@@ -116,6 +116,12 @@ CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
             }
         },
     ),
+    (
+        "model update m --type traditional --no-api-key",
+        VIEW,
+        "PUT /api/models/m/publish",
+        {"config": {"modelType": "traditional", "authentication": {"requireApiKey": False}}},
+    ),
     ("model allowance acme", VIEW, "GET /api/org/acme/publishing", None),
     ("model allow acme", VIEW, "PUT /api/org/acme/publishing", {"maxPublications": None, "hostnames": None}),
     (
