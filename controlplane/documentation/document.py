@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 
 from controlplane.documentation.examples import examples_for, limit_reached
 from controlplane.documentation.schemas import (
@@ -53,8 +52,6 @@ def kind_of(model_type: str, upstream_model: str, capabilities: Collection[str] 
 def document_of(publication: PublicationView, kind: Kind) -> DocumentationView:
     """Make the document."""
     model, base_url = publication.model_name, publication.endpoint
-    if kind == "traditional":  # at a path of its own, the other end of which is the operation
-        base_url = urlsplit(base_url)._replace(path=publication.external_path).geturl()
     require_api_key = publication.authentication.require_api_key
     return DocumentationView(
         model_name=model,

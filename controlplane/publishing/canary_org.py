@@ -11,8 +11,9 @@ from controlplane.accounts.service import service_identity
 from controlplane.keys.rules import KeyRules
 from controlplane.keys.service import NewKey, create_key
 from controlplane.publishing.repository import PublicationRepository
+from controlplane.publishing.saga import CANARY_ORG_ID
 
-ORG_ID = UUID("0198c0de-ca4a-7000-8000-000000000001")
+ORG_ID = CANARY_ORG_ID
 SLUG = "ias-canary"
 NAME = "Canary: the service tries what it publishes"
 _KEY_LIVES = timedelta(minutes=5)

@@ -13,7 +13,7 @@ from controlplane.backends.rules import HEALTH_PATHS, as_id
 from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState, GatewayTarget, GatewayTraffic
 from controlplane.publishing.addresses import address_taken, ancestors
 from controlplane.publishing.rules import Chosen, already_published
-from controlplane.publishing.saga import Step
+from controlplane.publishing.saga import CANARY_ORG_ID, Step
 from controlplane.publishing.tables import publication_targets
 from controlplane.repository import Repository, refusing
 from controlplane.schema import backends, credentials, keys, ledger, orgs, publication_tenants, publications
@@ -276,7 +276,7 @@ class PublicationRepository(Repository):
                 func.sum(ledger.c.input_tokens + ledger.c.output_tokens).label("tokens_used"),
                 func.max(ledger.c.admitted_at).label("last_access_time"),
             )
-            .where(ledger.c.publication_id.in_(publication_ids))
+            .where(ledger.c.publication_id.in_(publication_ids), ledger.c.org_id != CANARY_ORG_ID)
             .group_by(ledger.c.publication_id)
         )
         return {row.publication_id: row for row in (await self.uow.execute(query)).all()}

@@ -8,6 +8,10 @@ what there is to take back. Taking back needs nothing but the row: it may be don
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
+
+CANARY_ORG_ID = UUID("0198c0de-ca4a-7000-8000-000000000001")
+"""Whose requests try a publication: they are nobody's use of it."""
 
 
 class Step(StrEnum):

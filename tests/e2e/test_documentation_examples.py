@@ -1,6 +1,7 @@
 """Every example of a model's documentation, run as its reader would: it ends well and prints what the page says."""
 
 import re
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import pytest
 
 from tests.e2e.world import CHAT, Tenant, World, until
 from tests.support.documents import Example, examples_in
+from tests.support.simulator import running_simulator
+from tests.support.stack import Stack
 
 CHAT_EXAMPLES = ["curl", "curl, streaming", "Python", "Python, streaming", "JavaScript", "JavaScript, streaming"]
 EMBEDDING_EXAMPLES = ["curl", "Python", "JavaScript"]
+TRADITIONAL_EXAMPLES = ["curl, KServe v1", "curl, KServe v2", "Python", "JavaScript (Node.js 18 or newer)"]
 LIMIT_REACHED = "Python, when a limit is reached"
 
 
@@ -39,7 +43,29 @@ def embeddings(module_world: World, tenant: Tenant) -> dict[str, Example]:
     return examples_of(module_world, tenant, module_world.publish(tenant, upstream="sim-embed"))
 
 
-def test_no_example_is_forgotten_here(chat: dict[str, Example], embeddings: dict[str, Example]) -> None:
+@pytest.fixture(scope="module")
+def iris(module_world: World, stack: Stack | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A model server's backend."""
+    if stack is None:
+        pytest.skip("its engine must reach the gateway: only with a service that was started here")
+    with running_simulator(tmp_path_factory.mktemp("iris"), "--traditional", "--models", "iris") as running:
+        module_world.admin.call("POST", "/api/backend", json={"name": "iris-server", "baseUrl": running.url})
+        yield "iris-server"
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["with a key", "without a key"])
+def traditional(request: pytest.FixtureRequest, module_world: World, tenant: Tenant, iris: str) -> dict[str, Example]:
+    name = f"iris-{'keyed' if request.param else 'open'}"
+    authentication = {"requireApiKey": request.param, "allowedTenants": [tenant.slug]}
+    config = {"tenantId": tenant.slug, "upstreamModel": "iris", "backend": iris, "authentication": authentication}
+    module_world.admin.call("POST", f"/api/models/{name}/publish", json={"config": config})
+    found = examples_of(module_world, tenant, name)
+    assert any("IAS_API_KEY" in example.code for example in found.values()) == request.param
+    return found
+
+
+def test_no_example_is_forgotten_here(chat: dict[str, Example], embeddings: dict[str, Example], traditional: dict[str, Example]) -> None:
+    assert list(traditional) == TRADITIONAL_EXAMPLES
     assert list(chat) == [LIMIT_REACHED, *CHAT_EXAMPLES]
     assert list(embeddings) == EMBEDDING_EXAMPLES
 
@@ -54,6 +80,12 @@ def test_a_chat_example(title: str, chat: dict[str, Example], tenant: Tenant, tm
 def test_an_embeddings_example(title: str, embeddings: dict[str, Example], tenant: Tenant, tmp_path: Path) -> None:
     printed = embeddings[title].run(tmp_path, tenant.api_key)
     assert embeddings[title].expects(printed), printed
+
+
+@pytest.mark.parametrize("title", TRADITIONAL_EXAMPLES)
+def test_a_traditional_example(title: str, traditional: dict[str, Example], tenant: Tenant, tmp_path: Path) -> None:
+    printed = traditional[title].run(tmp_path, tenant.api_key)
+    assert traditional[title].expects(printed), printed
 
 
 def test_the_tokens_that_examples_print_are_those_of_the_ledger(world: World, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
+from controlplane.publishing.saga import CANARY_ORG_ID
 from tests.component.controlplane.publications import problem, publications_seen, publish, reconciled, set_limits, usable_keys
 from tests.component.controlplane.world import Person, World
 from tests.support.engine import Engine
@@ -322,6 +323,10 @@ async def test_use_of_a_publication_comes_from_the_ledger(world: World, root: Pe
         true, 'complete', 200, 10, 4, 5, 0, 'reported', 0, 1, now(), 'r'
       FROM orgs, generate_series(0, 2) AS d WHERE slug = 'alpha' RETURNING admitted_at"""
     admitted = await world.rows(insert, publication=made["id"])
+    of_the_canary = insert.replace("SELECT now()", "SELECT now() + interval '1 hour'").replace(
+        "gen_random_uuid(), id,", "gen_random_uuid(), :canary,"
+    )
+    await world.rows(of_the_canary, publication=made["id"], canary=CANARY_ORG_ID)
     usage = (await root.ok("GET", "/models/chat/publish"))["usage"]
     assert (usage["totalRequests"], usage["requestsToday"], usage["tokensUsed"]) == (3, 1, 45)
     assert usage["lastAccessTime"] == max(row.admitted_at for row in admitted).isoformat().replace("+00:00", "Z")

@@ -147,7 +147,7 @@ def test_a_model_without_keys_says_so() -> None:
 
 
 def test_a_traditional_model_is_at_its_own_path() -> None:
-    made = document("traditional", external_path="/fraud/scores")
+    made = document("traditional", endpoint="https://api.example.com/fraud/scores")
     assert [one.url for one in made.operations] == ["https://api.example.com/fraud/scores/predict", "https://api.example.com/fraud/scores/infer"]
     assert all("https://api.example.com/fraud/scores/" in example.code for example in made.examples)
 
