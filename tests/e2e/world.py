@@ -109,6 +109,10 @@ class World:
         except openai.AuthenticationError:
             return set()  # the key is newer than extauth's last poll of the change log
 
+    def on_tidy(self, undo: Callable[[], object]) -> None:
+        """Have this done when the test is over."""
+        self._undo.append(undo)
+
     def tidy(self) -> None:
         """Remove what was made here."""
         for undo in reversed(self._undo):
