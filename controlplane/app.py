@@ -17,8 +17,11 @@ from controlplane.accounts.passwords import Passwords
 from controlplane.accounts.service import bootstrap_admin as make_first_admin
 from controlplane.audit.rules import Attempt
 from controlplane.audit.sealing import report, verify
+from controlplane.backends.credentials import CredentialFolder
+from controlplane.backends.health import Thresholds
+from controlplane.backends.ports import Intervals, Probing
 from controlplane.backends.prober_http import HttpProber
-from controlplane.backends.service import probe_forever
+from controlplane.backends.probing import BackendProber
 from controlplane.budgets.counters_valkey import open_counters
 from controlplane.budgets.reconcile import compare, table
 from controlplane.database_roles import let_control_plane_work, let_data_plane_read
@@ -81,7 +84,7 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 key_rules=key_rules,
                 validation_pace=Pace(settings.validations_per_minute),
                 egress=egress,
-                prober=HttpProber(egress),
+                probing=_probing(settings, egress),
                 counters=counters,
                 publisher=_publisher(settings, reconciler, key_rules, egress),
                 new_org_approval=settings.new_org_approval,
@@ -98,6 +101,14 @@ def _sessions(settings: ApiSettings) -> Sessions:
         cookie=SessionCookie(secure=settings.public_url.startswith("https://")),
         lifetime=timedelta(seconds=settings.session_lifetime_s),
         idle=timedelta(seconds=settings.session_idle_s),
+    )
+
+
+def _probing(settings: ApiSettings, egress: Egress) -> Probing:
+    return Probing(
+        HttpProber(egress, CredentialFolder(settings.backend_credentials_dir)),
+        Intervals(settings.probe_interval, settings.discovery_interval),
+        Thresholds(settings.probes_to_go_down, settings.probes_to_come_up),
     )
 
 
@@ -127,7 +138,7 @@ async def background(app: FastAPI, settings: ApiSettings) -> AsyncIterator[None]
     """Keep the gateway at the desired state and the health of backends current, until the block ends."""
     runtime: Runtime = app.state.runtime
     work = [
-        probe_forever(runtime.engine, runtime.prober, settings.probe_interval),
+        BackendProber(runtime.engine, runtime.probing, runtime.publisher.reconciler.wake).run(),
         clean_forever(runtime.engine),
         forget_forever(runtime.engine),
         purge_forever(runtime.engine),

@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.accounts.passwords import Passwords
-from controlplane.backends.ports import Prober
+from controlplane.backends.ports import Probing
 from controlplane.budgets.ports import BudgetCounters
 from controlplane.client_address import Network
 from controlplane.egress.ports import Egress
@@ -37,7 +37,7 @@ class Runtime:
     key_rules: KeyRules
     validation_pace: Pace
     egress: Egress
-    prober: Prober
+    probing: Probing
     counters: BudgetCounters
     publisher: "Publisher"
     new_org_approval: NewOrgApproval

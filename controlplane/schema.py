@@ -3,7 +3,7 @@
 `tests/component/controlplane/test_migrations.py` proves that these columns are those of a migrated database.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Integer, LargeBinary, MetaData, Sequence, Table, Text, Uuid, func
+from sqlalchemy import BigInteger, Boolean, Column, DateTime, Double, Identity, Integer, LargeBinary, MetaData, Sequence, Table, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
@@ -28,6 +28,10 @@ def _integer(name: str, nullable: bool = False) -> Column[object]:
 
 def _bigint(name: str, nullable: bool = False) -> Column[object]:
     return Column(name, BigInteger, nullable=nullable)
+
+
+def _float(name: str) -> Column[object]:
+    return Column(name, Double, nullable=True)
 
 
 def _time(name: str, nullable: bool = True) -> Column[object]:
@@ -105,6 +109,17 @@ backends = Table(
     _text("health_reason", nullable=True),
     Column("models", ARRAY(Text), nullable=False, server_default="{}"),
     _time("checked_at"),
+    _text("credential", nullable=True),
+    _float("probe_interval_s"),
+    _float("discovery_interval_s"),
+    Column("next_probe_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("next_discovery_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("is_denied", Boolean, nullable=False, server_default="false"),
+    Column("probes_against", Integer, nullable=False, server_default="0"),
+    Column("probe_history", BigInteger, nullable=False, server_default="0"),
+    Column("probes", Integer, nullable=False, server_default="0"),
+    _float("latency_ms"),
+    _time("health_changed_at"),
     Column("status", Text, nullable=False, server_default="active"),
     _created_at(),
     _updated_at(),
@@ -310,20 +325,6 @@ dead_letters = Table(
     Column("buried_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
-engine_counters = Table(
-    "engine_counters",
-    metadata,
-    _id("backend_id"),
-    Column("model", Text, primary_key=True),
-    _time("since", nullable=False),
-    _bigint("input_tokens"),
-    _bigint("output_tokens"),
-    _bigint("last_input"),
-    _bigint("last_output"),
-    Column("resets", Integer, nullable=False, server_default="0"),
-    _time("read_at", nullable=False),
-)
-
 security_events = Table(
     "security_events",
     metadata,
@@ -337,20 +338,6 @@ security_events = Table(
     Column("overflow", Boolean, nullable=False),
     _bigint("requests"),
     Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
-)
-
-idempotency_keys = Table(
-    "idempotency_keys",
-    metadata,
-    _id("user_id"),
-    Column("action", Text, primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("digest", LargeBinary, nullable=False),
-    _integer("status", nullable=True),
-    Column("headers", JSONB),
-    _text("body", nullable=True),
-    _text("made_id", nullable=True),
-    _created_at(),
 )
 
 refused_requests = Table(

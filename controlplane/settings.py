@@ -161,7 +161,19 @@ class ApiSettings(DatabaseSettings, MailSettings, CountersSettings, EgressSettin
     """The gateway's profile, as extauth has it. Publishing refuses for `shadow` what only `inline` can do: other admission modes, renamed models."""
 
     probe_interval: float = Field(10.0, ge=0.1, le=3600)
-    """Seconds between two probes of every backend."""
+    """Seconds between two probes of a backend that has no interval of its own."""
+
+    discovery_interval: float = Field(60.0, ge=0.1, le=86_400)
+    """Seconds between two probes that ask for the list of models, too."""
+
+    probes_to_go_down: int = Field(3, ge=1, le=100)
+    """Bad probes in a row after which a backend is unhealthy."""
+
+    probes_to_come_up: int = Field(2, ge=1, le=100)
+    """Good probes in a row after which it is healthy again."""
+
+    backend_credentials_dir: Path | None = None
+    """Folder of the credentials that backends are shown, a file for each name; read at each probe, so that a new one needs no restart."""
 
     @field_validator("api_listen")
     @classmethod

@@ -15,7 +15,9 @@ from controlplane import database
 from controlplane.accounts.passwords import Passwords
 from controlplane.accounts.service import bootstrap_admin
 from controlplane.audit.rules import Attempt
-from controlplane.backends.ports import Prober
+from controlplane.backends.credentials import CredentialFolder
+from controlplane.backends.health import Thresholds
+from controlplane.backends.ports import Probe, Prober
 from controlplane.backends.prober_http import HttpProber
 from controlplane.backends.repository import BackendRepository
 from controlplane.backends.rules import canonical_base_url
@@ -52,7 +54,7 @@ async def set_up(
         with open_egress(EgressSettings.load().egress_allowed_networks) as egress:
             for name, url in engines:
                 async with unit_of_work(engine) as uow:
-                    await _register(uow, HttpProber(egress), name, url)
+                    await _register(uow, HttpProber(egress, CredentialFolder(None)), name, url)
     finally:
         passwords.close()
         await engine.dispose()
@@ -61,13 +63,15 @@ async def set_up(
 async def _register(uow: UnitOfWork, prober: Prober, name: str, base_url: str) -> None:
     """Make a backend, or give it its address of today; a dead one is registered as unhealthy."""
     repository = BackendRepository(uow, EVERYTHING)
-    verdict = await prober.probe(base_url)
+    verdict = await prober.probe(Probe(base_url))
     now = datetime.now(UTC)
     if (found := await repository.find(name, for_update=True)) is None:
-        await repository.add(new_id(), name, base_url, verdict, now)
+        backend_id = new_id()
+        await repository.add({"id": backend_id, "name": name, "base_url": base_url})
     else:
-        await repository.move(found.id, base_url)
-        await repository.record(found.id, verdict, now)
+        backend_id = found.id
+        await repository.change(backend_id, {"base_url": base_url})
+    await repository.record(backend_id, verdict, now, Thresholds(), decides=True)
 
 
 def main() -> int:

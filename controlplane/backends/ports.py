@@ -1,12 +1,45 @@
 """Port of the backends: asking an engine how it is."""
 
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from controlplane.backends.health import Thresholds
 from controlplane.backends.rules import Verdict
+from ias.gateway_views import ModelType
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Whom to ask, and for what."""
+
+    base_url: str
+    kind: ModelType = ModelType.OPENAI
+    """What is known of the protocol that it speaks; its list of models tells."""
+    credential: str | None = None
+    """The name of a credential."""
+    discovers: bool = True
+    """Also for the list of models."""
 
 
 class Prober(Protocol):
     """Asks one engine."""
 
-    async def probe(self, base_url: str) -> Verdict:
+    async def probe(self, probe: Probe) -> Verdict:
         """Return within a few seconds and never raise for what an engine does: an engine that misbehaves is unhealthy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Seconds between probes, and between two that ask for models too, of a backend that has none of its own."""
+
+    probe: float = 10.0
+    discovery: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """How backends are probed."""
+
+    prober: Prober
+    intervals: Intervals = field(default_factory=Intervals)
+    thresholds: Thresholds = field(default_factory=Thresholds)

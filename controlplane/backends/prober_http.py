@@ -4,57 +4,82 @@ vLLM and others of the OpenAI API have `GET /health` and `GET /v1/models`; a mod
 /v2/models`, and `GET /v2/health/ready`.
 """
 
-import asyncio
-
-from controlplane.backends.rules import HEALTH_PATHS, Verdict, denied, judge
+from controlplane.backends.credentials import CredentialFolder, CredentialUnusable
+from controlplane.backends.ports import Probe
+from controlplane.backends.rules import HEALTH_PATHS, Verdict, denied, unhealthy
 from controlplane.catalog.engine_list import EngineList, read_list
-from controlplane.egress.ports import CallFailed, Egress, EgressDenied, Outgoing
-from ias.gateway_views import ModelType
+from controlplane.egress.ports import Answer, CallFailed, Egress, EgressDenied, Outgoing
 
 TIMEOUT_SECONDS = 3.0
 MAX_BYTES = 8 << 20
 """Some ten thousand models, as vLLM describes them."""
+_ABSENT = frozenset({404, 405, 501})
+"""The path is not there: a provider without a health check, a server with another list."""
+
+
+class _Problem(Exception):
+    """What is wrong with an answer, in words."""
 
 
 class HttpProber:
     """Asks through the egress port."""
 
-    def __init__(self, egress: Egress, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, egress: Egress, credentials: CredentialFolder, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._egress = egress
+        self._credentials = credentials
         self._timeout = timeout_seconds
 
-    async def probe(self, base_url: str) -> Verdict:
+    async def probe(self, probe: Probe) -> Verdict:
+        problem = ""
+        listed: EngineList | None = None
         try:
-            (_, health_problem), (listed, models_problem) = await asyncio.gather(
-                self._get(base_url, HEALTH_PATHS[ModelType.OPENAI]), self._list(base_url)
-            )
-            if listed is not None and listed.model_type is ModelType.TRADITIONAL:
-                _, health_problem = await self._get(base_url, HEALTH_PATHS[ModelType.TRADITIONAL])
+            asked = _Asked(self._egress, probe.base_url, self._credentials.header(probe.credential), self._timeout)
+            health = await asked.get(HEALTH_PATHS[probe.kind])
+            problem = _problem_of(health, HEALTH_PATHS[probe.kind])
+            if probe.discovers or health.status in _ABSENT:
+                listed = await asked.models()
+                if listed.model_type is not probe.kind:
+                    health = await asked.get(HEALTH_PATHS[listed.model_type])
+                    problem = _problem_of(health, HEALTH_PATHS[listed.model_type])
         except EgressDenied as denial:
             return denied(str(denial))
-        return judge(health_problem, None, models_problem) if listed is None else judge(health_problem, listed.told, None, listed.model_type)
+        except (_Problem, CredentialUnusable) as found:
+            return unhealthy(problem or str(found))
+        latency_ms = health.seconds * 1000
+        return Verdict(problem, listed.told, listed.model_type, latency_ms) if listed else Verdict(problem, None, latency_ms=latency_ms)
 
-    async def _list(self, base_url: str) -> tuple[EngineList | None, str | None]:
-        """Return the list of models and None, or None and the problem of the first place where it could be. Raises EgressDenied."""
-        problem = None
-        for path in ("/v1/models", "/v2/models"):
-            body, trouble = await self._get(base_url, path)
-            if trouble is None:
-                try:
-                    return read_list(body), None
-                except ValueError as error:
-                    trouble = f"GET {path}: {error}"
-            problem = problem or trouble
-            if "status 404" not in trouble:
-                break
-        return None, problem
 
-    async def _get(self, base_url: str, path: str) -> tuple[bytes, str | None]:
-        """Return (body, None), or (nothing, the problem in words). Raises EgressDenied."""
+class _Asked:
+    """One engine during one probe."""
+
+    def __init__(self, egress: Egress, base_url: str, headers: dict[str, str], timeout_seconds: float) -> None:
+        self._egress, self._base_url, self._headers, self._timeout = egress, base_url, headers, timeout_seconds
+
+    async def get(self, path: str) -> Answer:
+        """Return an answer of any status. Raises _Problem and EgressDenied."""
         try:
-            answer = await self._egress.call(Outgoing(f"{base_url}{path}", self._timeout, max_bytes=MAX_BYTES))
+            return await self._egress.call(Outgoing(f"{self._base_url}{path}", self._timeout, headers=self._headers, max_bytes=MAX_BYTES))
         except EgressDenied:
             raise
         except CallFailed as problem:
-            return b"", f"GET {path}: {problem}"
-        return (answer.body, None) if answer.status == 200 else (b"", f"GET {path}: status {answer.status}")
+            raise _Problem(f"GET {path}: {problem}") from problem
+
+    async def models(self) -> EngineList:
+        """Return the list of models from the first place that has one. Raises _Problem and EgressDenied."""
+        missing = []
+        for path in ("/v1/models", "/v2/models"):
+            answer = await self.get(path)
+            if answer.status == 200:
+                try:
+                    return read_list(answer.body)
+                except ValueError as error:
+                    raise _Problem(f"GET {path}: {error}") from error
+            missing.append(f"GET {path}: status {answer.status}")
+            if answer.status not in _ABSENT:
+                break
+        raise _Problem(missing[0])
+
+
+def _problem_of(health: Answer, path: str) -> str:
+    """A health check that is not there says nothing: then the list of models has to be good."""
+    return "" if health.status == 200 or health.status in _ABSENT else f"GET {path}: status {health.status}"

@@ -1,31 +1,59 @@
 """SQL of the backends. They belong to no org: a reach of one org raises."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, exists, insert, or_, select
+from sqlalchemy import ColumnElement, Double, Row, Select, Uuid, case, column, exists, func, insert, literal, or_, select, table
+from sqlalchemy.dialects.postgresql import INTERVAL
 
-from controlplane.backends.rules import Verdict, as_id
+from controlplane.backends.health import Condition, Probed, Thresholds, after_probe
+from controlplane.backends.ports import Intervals, Probe
+from controlplane.backends.rules import Health, Verdict, as_id
 from controlplane.errors import Problem
 from controlplane.publishing.tables import publication_targets
 from controlplane.repository import Repository, refusing
 from controlplane.schema import backends, publications
+from controlplane.usage.rollups import MODEL_QUARTER_HOURS
+from controlplane.usage.tables import TABLES
 from ias.gateway_views import ModelType
+from ias.usage_event import Outcome
 
+_targets = table("publication_backends", column("publication_id", Uuid), column("backend_id", Uuid))
+"""A view: of publications of the version before, too."""
+_seen = TABLES[MODEL_QUARTER_HOURS]
 LIVING = backends.c.status != "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One backend's turn."""
+
+    backend_id: UUID
+    probe: Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The health of a backend changed, or whether it may be called (`denial`)."""
+
+    name: str
+    base_url: str
+    health: Health
+    reason: str
+    denial: bool
 
 
 class BackendRepository(Repository):
     """Rows of `backends`."""
 
-    async def add(self, backend_id: UUID, name: str, base_url: str, verdict: Verdict, at: datetime) -> None:
-        """Insert a backend; raises Problem when a living one has the name."""
-        taken = Problem(409, "backend_exists", f"There is a backend '{name}' already. Choose another name, or delete that one first.")
-        values = {"id": backend_id, "name": name, "base_url": base_url, "kind": ModelType.OPENAI.value, **_health(verdict, at)}
+    async def add(self, values: Mapping[str, Any]) -> None:
+        """Insert a backend that was not probed yet; raises Problem when a living one has the name."""
+        taken = Problem(409, "backend_exists", f"There is a backend '{values['name']}' already. Choose another name, or delete that one first.")
         with refusing("backends_name", taken):
-            await self.uow.execute(insert(backends).values(values))
+            await self.uow.execute(insert(backends).values(**values, kind=ModelType.OPENAI.value))
 
     async def find(self, id_or_name: str, *, for_update: bool = False) -> Row[Any] | None:
         """Return a living backend, locked if asked for."""
@@ -40,14 +68,64 @@ class BackendRepository(Repository):
         """Return all living backends in order of name."""
         return (await self.uow.execute(self.living().order_by(backends.c.name))).all()
 
-    async def record(self, backend_id: UUID, verdict: Verdict, at: datetime) -> None:
-        """Keep the result of a probe, unless that of a later one is there already."""
-        not_later = or_(backends.c.checked_at.is_(None), backends.c.checked_at <= at)
-        await self.uow.execute(self.update(backends).where(backends.c.id == backend_id, LIVING, not_later).values(_health(verdict, at)))
+    async def take_turns(self, most: int, intervals: Intervals, *, due: bool = True) -> Sequence[Turn]:
+        """Take the probes whose time has come, or all; whoever else takes turns now, or within the interval, does not get these."""
+        now = func.now()
+        query = self.visible(backends, backends.c.id, (backends.c.next_discovery_at <= now).label("discovers")).where(LIVING)
+        if due:
+            query = query.where(backends.c.next_probe_at <= now)
+        turn = query.order_by(backends.c.next_probe_at).limit(most).with_for_update(skip_locked=True).cte("turn")
+        next_probe = _seconds(backends.c.probe_interval_s, intervals.probe)
+        next_discovery = _seconds(backends.c.discovery_interval_s, intervals.discovery)
+        taken = (
+            self.update(backends)
+            .where(backends.c.id == turn.c.id)
+            .values(
+                # Not all of a thousand in one moment.
+                next_probe_at=_from_now(next_probe * (0.95 + 0.1 * func.random(type_=Double))),
+                next_discovery_at=case((turn.c.discovers, _from_now(next_discovery)), else_=backends.c.next_discovery_at),
+            )
+            .returning(backends.c.id, backends.c.base_url, backends.c.kind, backends.c.credential, turn.c.discovers)
+        )
+        rows = (await self.uow.execute(taken)).all()
+        return [Turn(row.id, Probe(row.base_url, ModelType(row.kind), row.credential, row.discovers or not due)) for row in rows]
 
-    async def move(self, backend_id: UUID, base_url: str) -> None:
-        """Give a backend another address."""
-        await self.uow.execute(self.update(backends).where(backends.c.id == backend_id, LIVING).values(base_url=base_url))
+    async def record(self, backend_id: UUID, verdict: Verdict, at: datetime, thresholds: Thresholds, *, decides: bool = False) -> Change | None:
+        """Keep the result of a probe, unless that of a later one is there already; return how the health changed, None: it did not."""
+        row = (await self.uow.execute(self.living().where(backends.c.id == backend_id).with_for_update())).one_or_none()
+        if row is None or (row.checked_at is not None and row.checked_at > at):
+            return None
+        probed = Probed(at, verdict.reason, verdict.latency_ms, decides=decides or verdict.is_denied)
+        after = after_probe(condition_of(row), probed, thresholds)
+        values = _columns(after) | {"checked_at": at, "is_denied": verdict.is_denied}
+        if verdict.models is not None and list(verdict.models) != row.models:
+            values["models"] = list(verdict.models)
+        if verdict.model_type is not None:
+            values["kind"] = verdict.model_type.value
+        await self.uow.execute(self.update(backends).where(backends.c.id == backend_id).values(values))
+        if after.health == row.health and verdict.is_denied == row.is_denied:
+            return None
+        return Change(row.name, row.base_url, after.health, after.reason, verdict.is_denied != row.is_denied)
+
+    async def change(self, backend_id: UUID, values: Mapping[str, Any]) -> None:
+        """Change how a backend is reached and probed; its turn is now."""
+        due = {"next_probe_at": func.now(), "next_discovery_at": func.now()}
+        await self.uow.execute(self.update(backends).where(backends.c.id == backend_id, LIVING).values(**values, **due))
+
+    async def seen_since(self, backend_id: UUID, since: datetime) -> tuple[int, int]:
+        """Return how many requests an engine got, and how many of them it failed, by the ledger, in whole quarter hours.
+
+        Only of publications that go to no other backend: of the others the ledger does not say which one answered.
+        """
+        alone = select(_targets.c.publication_id).group_by(_targets.c.publication_id).having(func.bool_and(_targets.c.backend_id == backend_id))
+        rows = _seen.c
+        query = self.visible(
+            _seen,
+            func.coalesce(func.sum(rows.requests), 0).label("requests"),
+            func.coalesce(func.sum(rows.requests).filter(rows.outcome == Outcome.UPSTREAM_ERROR), 0).label("errors"),
+        )
+        found = (await self.uow.execute(query.where(rows.period_start >= since, rows.publication_id.in_(alone)))).one()
+        return int(found.requests), int(found.errors)
 
     async def in_use(self, backend_id: UUID) -> bool:
         """Whether a publication sends its requests there."""
@@ -60,8 +138,34 @@ class BackendRepository(Repository):
         await self.uow.execute(self.update(backends).where(backends.c.id == backend_id).values(status="deleted"))
 
 
-def _health(verdict: Verdict, at: datetime) -> dict[str, Any]:
-    known: dict[str, Any] = {} if verdict.models is None else {"models": list(verdict.models)}
-    if verdict.model_type is not None:
-        known["kind"] = verdict.model_type.value
-    return {"health": verdict.health.value, "health_reason": verdict.reason or None, "checked_at": at, **known}
+def condition_of(row: Row[Any]) -> Condition:
+    """Return what is known of a backend."""
+    return Condition(
+        health=Health(row.health),
+        reason=row.health_reason or "",
+        against=row.probes_against,
+        history=row.probe_history,
+        probes=row.probes,
+        latency_ms=row.latency_ms,
+        changed_at=row.health_changed_at,
+    )
+
+
+def _columns(condition: Condition) -> dict[str, Any]:
+    return {
+        "health": condition.health.value,
+        "health_reason": condition.reason or None,
+        "probes_against": condition.against,
+        "probe_history": condition.history,
+        "probes": condition.probes,
+        "latency_ms": condition.latency_ms,
+        "health_changed_at": condition.changed_at,
+    }
+
+
+def _seconds(own: ColumnElement[Any], default: float) -> Any:
+    return func.coalesce(own, literal(default, Double))
+
+
+def _from_now(seconds: Any) -> Any:
+    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds, type_=INTERVAL)

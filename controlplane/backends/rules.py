@@ -1,7 +1,6 @@
 """Rules of backends: what an address of one looks like, and what a probe's answers say. Pure."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -20,7 +19,7 @@ HEALTH_PATHS = {ModelType.OPENAI: "/health", ModelType.TRADITIONAL: "/v2/health/
 
 
 class Health(StrEnum):
-    """What the last probe said."""
+    """What probes said."""
 
     HEALTHY = "healthy"
     UNHEALTHY = "unhealthy"
@@ -30,15 +29,21 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The result of a probe. `told` is None when the engine did not tell of its models: then the list from before stays."""
+    """The result of a probe. `told` is None when the engine was not asked for its models, or did not tell: then the list from before stays."""
 
-    health: Health
     reason: str
+    """Why it is not well; empty: it is."""
     told: tuple[Told, ...] | None
     model_type: ModelType | None = None
     """The protocol that it speaks, as its list of models told; None: it told nothing, and what was known stays."""
+    latency_ms: float | None = None
     is_denied: bool = False
     """It may not be called: its address is not one that egress allows."""
+
+    @property
+    def health(self) -> Health:
+        """What this probe alone says."""
+        return Health.UNHEALTHY if self.reason else Health.HEALTHY
 
     @property
     def models(self) -> tuple[str, ...] | None:
@@ -48,7 +53,7 @@ class Verdict:
     @property
     def told_in_health(self) -> "tuple[Told, ...] | None":
         """What can be believed of the models: an engine that is not well may leave out some."""
-        return self.told if self.health is Health.HEALTHY else None
+        return None if self.reason else self.told
 
 
 def canonical_base_url(text: str) -> str:
@@ -96,12 +101,11 @@ def as_id(text: str) -> UUID | None:
         return None
 
 
-def judge(health_problem: str | None, told: Sequence[Told] | None, models_problem: str | None, model_type: ModelType | None = None) -> Verdict:
-    """Healthy is an engine that says so, and whose list of models can be read."""
-    problem = health_problem or models_problem
-    return Verdict(Health.UNHEALTHY if problem else Health.HEALTHY, problem or "", None if told is None else tuple(told), model_type)
+def unhealthy(reason: str) -> Verdict:
+    """Of an engine that did not answer as it must."""
+    return Verdict(reason, None)
 
 
 def denied(reason: str) -> Verdict:
     """Of an engine that was not asked, because its address may not be called."""
-    return Verdict(Health.UNHEALTHY, reason, None, is_denied=True)
+    return Verdict(reason, None, is_denied=True)

@@ -1,12 +1,14 @@
 """JSON of the backends."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
+from sqlalchemy import Row
 
 from controlplane.api_model import ApiModel
+from controlplane.backends.repository import condition_of
 from controlplane.backends.rules import Health, as_id, canonical_base_url
 
 
@@ -20,7 +22,23 @@ BackendName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.
 """1 to 63 letters, digits, `.`, `_` and `-`, the first a letter or digit."""
 
 
-class RegisterBackend(ApiModel):
+CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+"""The name of a file in IAS_BACKEND_CREDENTIALS_DIR."""
+Seconds = Annotated[float, Field(ge=0.5, le=86_400)]
+
+
+class ChangeBackend(ApiModel):
+    """How a backend is probed, and what it is shown. What is not given stays; null is the default again."""
+
+    probe_interval_s: Seconds | None = Field(default=None, description="seconds between two probes; by default IAS_PROBE_INTERVAL")
+    discovery_interval_s: Seconds | None = Field(default=None, description="seconds between two lists of models; by default IAS_DISCOVERY_INTERVAL")
+    credential: CredentialName | None = Field(
+        default=None,
+        description="name of the credential that probes show, a file in the folder IAS_BACKEND_CREDENTIALS_DIR; never the credential itself",
+    )
+
+
+class RegisterBackend(ChangeBackend):
     """An engine to register. It may be down: then it is registered as unhealthy."""
 
     name: BackendName
@@ -30,20 +48,53 @@ class RegisterBackend(ApiModel):
 
 
 class BackendView(ApiModel):
-    """A registered engine and what its last probe said."""
+    """A registered engine and what probes say of it."""
 
     id: UUID
     name: str
     base_url: str
     kind: str = Field(description="'openai' or 'traditional': the protocol that answered its last good probe")
-    health: Health
-    health_reason: str | None
+    health: Health = Field(description="changes when several probes in a row say so")
+    health_reason: str | None = Field(description="what was wrong with the last probe")
+    health_changed_at: datetime | None
+    latency_ms: float | None = Field(description="until an answer of the health check begins: a mean in which old probes fade")
+    availability: float | None = Field(description="share of good ones among the last 60 probes", ge=0, le=1)
     models: list[str]
     checked_at: datetime | None
+    probe_interval_s: float | None
+    discovery_interval_s: float | None
+    credential: str | None
     created_at: datetime
+
+
+class SeenView(ApiModel):
+    """What requests of clients say of an engine, of models that only it serves."""
+
+    since: datetime
+    requests: int
+    errors: int = Field(description="requests that the engine failed")
+    error_rate: float | None = Field(description="none without requests", ge=0, le=1)
+
+
+class BackendDetailView(BackendView):
+    """A backend with what the gateway saw of it in the last hour."""
+
+    seen: SeenView
 
 
 class BackendList(ApiModel):
     """All registered engines."""
 
     items: list[BackendView]
+
+
+def view_of(row: Row[Any]) -> BackendView:
+    """Make the view of a backend."""
+    known = {name: getattr(row, name) for name in BackendView.model_fields if name != "availability"}
+    return BackendView(**known, availability=condition_of(row).availability)
+
+
+def detail_of(row: Row[Any], since: datetime, requests: int, errors: int) -> BackendDetailView:
+    """Make the view of one backend."""
+    seen = SeenView(since=since, requests=requests, errors=errors, error_rate=errors / requests if requests else None)
+    return BackendDetailView(**view_of(row).model_dump(), seen=seen)

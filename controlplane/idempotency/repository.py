@@ -5,7 +5,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.idempotency.rules import CLAIM, LIFETIME, Answer, Request
-from controlplane.schema import idempotency_keys as rows
+from controlplane.idempotency.tables import idempotency_keys as rows
 
 
 async def claim(engine: AsyncEngine, request: Request) -> bool:

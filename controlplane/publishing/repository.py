@@ -39,9 +39,11 @@ class PublicationRepository(Repository):
                 own.c.id.label("own_id"),
                 own.c.base_url.label("own_url"),
                 own.c.kind.label("own_kind"),
+                own.c.is_denied.label("own_denied"),
                 shared.c.id.label("target_id"),
                 shared.c.base_url.label("target_url"),
                 shared.c.kind.label("target_kind"),
+                shared.c.is_denied.label("target_denied"),
                 publication_targets.c.weight,
                 publication_targets.c.priority,
             )
@@ -59,12 +61,16 @@ class PublicationRepository(Repository):
             first = targets[0]
             if all(row.target_id != first.own_id for row in targets):
                 # Published or moved by the version before, which knows one backend only.
-                reached.add(GatewayBackend(str(first.own_id), first.own_url, HEALTH_PATHS[ModelType(first.own_kind)]))
-                weighed: tuple[GatewayTarget, ...] = (GatewayTarget(str(first.own_id)),)
+                pool = [] if first.own_denied else [GatewayBackend(str(first.own_id), first.own_url, _health_path(first.own_kind))]
+                weighed = tuple(GatewayTarget(backend.backend_id) for backend in pool)
             else:
-                reached |= {GatewayBackend(str(row.target_id), row.target_url, HEALTH_PATHS[ModelType(row.target_kind)]) for row in targets}
-                weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in targets)
-            routes.append(GatewayRoute(model, weighed, GatewayTraffic(**first.traffic), first.external_path or "", first.require_api_key))
+                # Envoy connects by itself: it knows no engine that we may not call.
+                allowed = [row for row in targets if not row.target_denied]
+                pool = [GatewayBackend(str(row.target_id), row.target_url, _health_path(row.target_kind)) for row in allowed]
+                weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in allowed)
+            if pool:
+                reached |= set(pool)
+                routes.append(GatewayRoute(model, weighed, GatewayTraffic(**first.traffic), first.external_path or "", first.require_api_key))
         return GatewayState(backends=tuple(sorted(reached)), routes=tuple(routes))
 
     async def add(self, values: Mapping[str, Any], targets: Sequence[Chosen], step: Step) -> None:
@@ -280,3 +286,7 @@ class PublicationRepository(Repository):
             .group_by(ledger.c.publication_id)
         )
         return {row.publication_id: row for row in (await self.uow.execute(query)).all()}
+
+
+def _health_path(kind: str) -> str:
+    return HEALTH_PATHS[ModelType(kind)]

@@ -10,8 +10,9 @@ from sqlalchemy import Row
 from sqlalchemy.dialects.postgresql import insert
 
 from controlplane.reconciliation.rules import Followed, Tokens
+from controlplane.reconciliation.tables import engine_counters
 from controlplane.repository import Repository
-from controlplane.schema import backends, engine_counters, publications
+from controlplane.schema import backends, publications
 from controlplane.usage.dimensions import Dimension
 from controlplane.usage.periods import Period
 from controlplane.usage.repository import UsageRepository

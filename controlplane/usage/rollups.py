@@ -43,13 +43,14 @@ class Rollup(NamedTuple):
 
 _OF_A_MODEL = (Dimension.PUBLICATION, Dimension.MODEL, Dimension.ENDPOINT, Dimension.OUTCOME)
 QUARTER_HOURS = Rollup("usage_quarter_hours", Grain.QUARTER_HOUR, tuple(Dimension))
+MODEL_QUARTER_HOURS = Rollup("usage_model_quarter_hours", Grain.QUARTER_HOUR, _OF_A_MODEL)
 ROLLUPS = (
     QUARTER_HOURS,
     Rollup("usage_days", Grain.DAY, tuple(Dimension)),
     Rollup("usage_org_model_quarter_hours", Grain.QUARTER_HOUR, (Dimension.ORG, *_OF_A_MODEL)),
     Rollup("usage_org_model_days", Grain.DAY, (Dimension.ORG, *_OF_A_MODEL)),
     Rollup("usage_org_days", Grain.DAY, (Dimension.ORG,)),
-    Rollup("usage_model_quarter_hours", Grain.QUARTER_HOUR, _OF_A_MODEL),
+    MODEL_QUARTER_HOURS,
     Rollup("usage_model_days", Grain.DAY, _OF_A_MODEL),
 )
 """From the longest to the shortest. Writers go through them in this order, so that rows which all of them need are locked last and shortest."""

@@ -10,7 +10,13 @@ from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.session import client_of
 
+_COLUMNS = ["name", "kind", "health", "healthReason", "availability", "latencyMs", "healthChangedAt", "baseUrl", "models", "checkedAt", "id"]
 app = typer.Typer(help="Backends: the engines behind the gateway.", no_args_is_help=True)
+ProbeInterval = Annotated[float | None, typer.Option(help="Seconds between two probes.", show_default=False)]
+DiscoveryInterval = Annotated[float | None, typer.Option(help="Seconds between two lists of models.", show_default=False)]
+Credential = Annotated[
+    str | None, typer.Option(help="Name of the credential that it is shown: a file in IAS_BACKEND_CREDENTIALS_DIR of the API.", show_default=False)
+]
 Backend = Annotated[str, typer.Argument(metavar="BACKEND", help="Name or id of the backend.")]
 
 
@@ -18,17 +24,42 @@ Backend = Annotated[str, typer.Argument(metavar="BACKEND", help="Name or id of t
 def add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name for commands.")],
-    url: Annotated[str, typer.Argument(help="http(s)://host:port of an OpenAI-compatible engine.")],
+    url: Annotated[str, typer.Argument(help="http(s)://host:port of the engine.")],
+    probe_interval: ProbeInterval = None,
+    discovery_interval: DiscoveryInterval = None,
+    credential: Credential = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Register a backend."""
-    print_object(client_of(context).post("/backend", {"name": name, "baseUrl": url}), output)
+    given = _given(probe_interval, discovery_interval, credential)
+    print_object(client_of(context).post("/backend", {"name": name, "baseUrl": url, **given}), output)
+
+
+@app.command("set", epilog=examples("backend set gpu-pool --probe-interval 5", "backend set cloud --credential openai-2026"))
+def set_(
+    context: typer.Context,
+    backend: Backend,
+    probe_interval: ProbeInterval = None,
+    discovery_interval: DiscoveryInterval = None,
+    credential: Credential = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Change how a backend is probed and what it is shown, then probe it. 0 or '' gives the default back."""
+    given = {name: value or None for name, value in _given(probe_interval, discovery_interval, credential).items()}
+    if not given:
+        raise typer.BadParameter("give at least one option")
+    print_object(client_of(context).put(f"/backend/{segment(backend)}", given), output)
+
+
+def _given(probe_interval: float | None, discovery_interval: float | None, credential: str | None) -> dict[str, object]:
+    values = {"probeIntervalS": probe_interval, "discoveryIntervalS": discovery_interval, "credential": credential}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 @app.command("list", epilog=examples("backend list"))
 def list_(context: typer.Context, output: Output = Format.TABLE) -> None:
     """List the backends."""
-    print_list(list(client_of(context).items("/backend")), ["name", "health", "healthReason", "baseUrl", "models", "checkedAt", "id"], output)
+    print_list(list(client_of(context).items("/backend")), _COLUMNS, output)
 
 
 @app.command(epilog=examples("backend check gpu-pool"))

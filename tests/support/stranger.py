@@ -58,6 +58,8 @@ async def stranger_running(
         running.add(task)
         try:
             await stranger.serve(reader, writer)
+        except asyncio.CancelledError:
+            writer.close()  # the test is over
         finally:
             running.discard(task)
 

@@ -1,14 +1,16 @@
 """Backends: real probes of a real HTTP server."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from ipaddress import ip_network
 
 import pytest
 
+from controlplane.backends.credentials import CredentialFolder
+from controlplane.backends.ports import Probe
 from controlplane.backends.prober_http import MAX_BYTES, HttpProber
+from controlplane.backends.probing import BackendProber
 from controlplane.backends.rules import Health
-from controlplane.backends.service import probe_all
-from controlplane.catalog.service import Discoverer
 from controlplane.egress.egress_http import open_egress
 from tests.component.controlplane.world import World
 from tests.support.engine import Engine, engine_running
@@ -23,7 +25,7 @@ async def sim() -> AsyncIterator[Engine]:
 @pytest.fixture
 def prober() -> Iterator[HttpProber]:
     with open_egress((ip_network("127.0.0.0/8"),)) as egress:
-        yield HttpProber(egress, timeout_seconds=0.3)
+        yield HttpProber(egress, CredentialFolder(None), timeout_seconds=0.3)
 
 
 async def test_an_engine_is_probed_when_it_is_registered(world: World, sim: Engine) -> None:
@@ -73,7 +75,7 @@ async def test_an_address_that_is_not_public_is_refused_with_what_to_do(world: W
 
 async def test_an_engine_whose_name_moves_to_a_denied_address_is_unhealthy(world: World) -> None:
     with open_egress(()) as egress:
-        verdict = await HttpProber(egress).probe("http://localhost:8000")
+        verdict = await HttpProber(egress, CredentialFolder(None)).probe(Probe("http://localhost:8000"))
     assert (verdict.health, verdict.is_denied) == (Health.UNHEALTHY, True)
     assert verdict.reason.startswith("egress_denied: 'localhost' resolves to ")
 
@@ -91,9 +93,15 @@ async def test_a_check_and_the_background_probe_see_changes(world: World, sim: E
     ill = await root.ok("POST", "/backend/vllm/check")
     assert (ill["health"], ill["healthReason"]) == ("unhealthy", "GET /health: status 503")
     sim.serves("chat", "new")
-    await probe_all(world.engine, world.runtime.prober, Discoverer())
+    background = BackendProber(world.engine, world.runtime.probing, lambda: None)
+    await background.probe_all()
+    rumour = await root.ok("GET", "/backend/vllm")
+    assert (rumour["health"], rumour["healthReason"], rumour["models"]) == ("unhealthy", None, ["chat", "new"])
+    await background.probe_all()
     well = await root.ok("GET", "/backend/vllm")
-    assert (well["health"], well["models"]) == ("healthy", ["chat", "new"])
+    assert (well["health"], well["availability"]) == ("healthy", 0.75)
+    assert well["healthChangedAt"] > ill["healthChangedAt"]
+    assert 0 < well["latencyMs"] < 1000
 
 
 async def test_a_backend_in_use_stays(world: World, sim: Engine) -> None:
@@ -123,12 +131,40 @@ async def test_only_a_system_admin_sees_backends(world: World, who: str) -> None
 )
 async def test_an_engine_is_a_stranger(prober: HttpProber, sim: Engine, answer: tuple[int, bytes], reason: str) -> None:
     sim.answers["/v1/models"] = answer
-    verdict = await prober.probe(sim.url)
+    verdict = await prober.probe(Probe(sim.url))
     assert (verdict.health, verdict.models) == (Health.UNHEALTHY, None)
     assert reason in verdict.reason
 
 
 async def test_an_engine_that_hangs_is_not_waited_for(prober: HttpProber, sim: Engine) -> None:
     sim.delay_s = 5
-    verdict = await prober.probe(sim.url)
+    verdict = await prober.probe(Probe(sim.url))
     assert "no answer within 0.3 s" in verdict.reason
+
+
+async def test_what_the_gateway_saw_of_an_engine_is_shown(world: World, sim: Engine) -> None:
+    made = await world["root"].ok("POST", "/backend", {"name": "vllm", "baseUrl": sim.url})
+    other = await world["root"].ok("POST", "/backend", {"name": "other", "baseUrl": sim.url})
+    publication = """INSERT INTO publications (id, model, org_id, model_type, upstream_model, backend_id, status)
+      SELECT gen_random_uuid(), CAST(:model AS text), id, 'openai', 'chat', CAST(:backend AS uuid), 'published'
+      FROM orgs WHERE slug = 'alpha' RETURNING id"""
+    (alone,) = await world.rows(publication, model="alone", backend=made["id"])
+    (pool,) = await world.rows(publication, model="pool", backend=made["id"])
+    for backend in (made, other):
+        targets = "INSERT INTO publication_targets VALUES (:publication, CAST(:backend AS uuid), 100, 0) RETURNING 1"
+        await world.rows(targets, publication=pool.id, backend=backend["id"])
+    rollup = """INSERT INTO usage_model_quarter_hours (period_start, publication_id, model, endpoint, outcome, requests,
+        input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, durations, first_tokens)
+      VALUES (date_trunc('hour', now()) + interval '15 minutes' * CAST(:quarters AS int), :publication, 'm', 'chat_completions',
+        CAST(:outcome AS text), :requests, 0, 0, 0, 0, '{}', '{}') RETURNING 1"""
+    quarter = datetime.now(UTC).minute // 15
+    for of, outcome, requests, quarters in (
+        (alone, "complete", 15, quarter),
+        (alone, "upstream_error", 5, quarter),
+        (alone, "complete", 99, -20),
+        (pool, "complete", 7, quarter),
+    ):
+        await world.rows(rollup, publication=of.id, outcome=outcome, requests=requests, quarters=quarters)
+    seen = (await world["root"].ok("GET", "/backend/vllm"))["seen"]
+    assert (seen["requests"], seen["errors"], seen["errorRate"]) == (20, 5, 0.25)
+    assert (await world["root"].ok("GET", "/backend/other"))["seen"]["errorRate"] is None

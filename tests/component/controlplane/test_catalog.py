@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from controlplane.backends.service import probe_all
+from controlplane.backends.probing import BackendProber
 from controlplane.catalog.engine_list import Told
 from controlplane.catalog.rules import MISSES
-from controlplane.catalog.service import Discoverer, discover
+from controlplane.catalog.service import discover
 from controlplane.unit_of_work import unit_of_work
 from tests.component.controlplane.world import World
 from tests.support.engine import Engine, engine_running
@@ -70,11 +70,11 @@ async def test_a_backend_that_does_not_answer_or_is_not_well_counts_no_miss(worl
 
 
 async def test_the_background_probe_discovers_and_misses_are_counted_each_time(world: World, sim: Engine) -> None:
-    discoverer = Discoverer()
-    await probe_all(world.engine, world.runtime.prober, discoverer)
+    prober = BackendProber(world.engine, world.runtime.probing, lambda: None)
+    await prober.probe_all()
     sim.serves("chat", "new")
     for _ in range(MISSES):
-        await probe_all(world.engine, world.runtime.prober, discoverer)
+        await prober.probe_all()
     known = await catalog(world)
     assert {model: one["status"] for model, one in known.items()} == {"gpu::chat": "active", "gpu::embed": "deprecated", "gpu::new": "active"}
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from controlplane.backends.rules import Health, canonical_base_url, judge
+from controlplane.backends.rules import HEALTH_PATHS, Health, Verdict, canonical_base_url, denied, unhealthy
 from controlplane.catalog.engine_list import Told
+from ias.gateway_views import ModelType
 
 
 @pytest.mark.parametrize(
@@ -45,10 +46,14 @@ def test_what_is_no_address_of_an_engine_is_told_why(text: str, reason: str) -> 
         canonical_base_url(text)
 
 
-def test_an_engine_is_healthy_when_it_says_so_and_tells_its_models() -> None:
-    assert judge(None, [Told("a")], None).health is Health.HEALTHY
-    assert judge("status 500", [Told("a")], None).reason == "status 500"
-    assert judge(None, [Told("a")], None).told_in_health == (Told("a"),)
-    assert judge("status 500", [Told("a")], None).told_in_health is None, "an engine that is not well may leave out some"
-    silent = judge(None, None, "no answer")
+def test_what_an_engine_that_is_not_well_tells_of_its_models_is_not_believed() -> None:
+    assert Verdict("", (Told("a"),)).health is Health.HEALTHY
+    assert Verdict("", (Told("a"),)).told_in_health == (Told("a"),)
+    assert Verdict("status 500", (Told("a"),)).told_in_health is None, "it may leave out some"
+    silent = unhealthy("no answer")
     assert (silent.health, silent.reason, silent.models) == (Health.UNHEALTHY, "no answer", None)
+    assert denied("egress_denied: x").is_denied
+
+
+def test_every_type_has_a_health_check() -> None:
+    assert set(HEALTH_PATHS) == set(ModelType)

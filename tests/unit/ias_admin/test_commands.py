@@ -62,6 +62,13 @@ CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
     ("model docs m", TEXT, "GET /api/models/m/publish/documentation?format=md", None),
     ("model docs m --format html", TEXT, "GET /api/models/m/publish/documentation?format=html", None),
     ("backend add vllm http://10.0.0.1:8000", MADE, "POST /api/backend", {"name": "vllm", "baseUrl": "http://10.0.0.1:8000"}),
+    (
+        "backend add iris http://10.0.0.1:8000 --probe-interval 5 --credential cloud",
+        MADE,
+        "POST /api/backend",
+        {"name": "iris", "baseUrl": "http://10.0.0.1:8000", "probeIntervalS": 5.0, "credential": "cloud"},
+    ),
+    ("backend set vllm --probe-interval 0 --credential cloud", MADE, "PUT /api/backend/vllm", {"probeIntervalS": None, "credential": "cloud"}),
     ("backend list", EMPTY, "GET /api/backend", None),
     ("backend check vllm", (200, {"health": "healthy"}), "POST /api/backend/vllm/check", None),
     ("backend remove vllm --yes", DONE, "DELETE /api/backend/vllm", None),
