@@ -8,6 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from controlplane.backends.credentials import CredentialFolder
+from controlplane.backends.ports import Probe
 from controlplane.backends.prober_http import HttpProber
 from controlplane.backends.rules import Health
 from controlplane.egress.egress_http import open_egress
@@ -62,5 +64,5 @@ def test_what_it_does_not_do(server: Simulator, method: str, path: str, body: by
 
 async def test_a_probe_finds_a_healthy_traditional_engine(server: Simulator) -> None:
     with open_egress((ip_network("127.0.0.0/8"),)) as egress:
-        verdict = await HttpProber(egress).probe(server.url)
+        verdict = await HttpProber(egress, CredentialFolder(None)).probe(Probe(server.url))
     assert (verdict.health, verdict.models, verdict.model_type) == (Health.HEALTHY, ("fraud", "iris"), ModelType.TRADITIONAL)
