@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 from typing import Protocol
+from uuid import UUID
 
 from controlplane.backends.health import Thresholds
-from controlplane.backends.rules import Verdict
+from controlplane.backends.rules import Health, Verdict
 from ias.gateway_views import ModelType
 
 
@@ -43,3 +44,22 @@ class Probing:
     prober: Prober
     intervals: Intervals = field(default_factory=Intervals)
     thresholds: Thresholds = field(default_factory=Thresholds)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One backend's turn."""
+
+    backend_id: UUID
+    probe: Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The health of a backend changed, or whether it may be called (`denial`)."""
+
+    name: str
+    base_url: str
+    health: Health
+    reason: str
+    denial: bool

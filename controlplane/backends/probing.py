@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from controlplane.backends.ports import Probing
-from controlplane.backends.repository import BackendRepository, Change, Turn
+from controlplane.backends.ports import Change, Probing, Turn
+from controlplane.backends.repository import BackendRepository
 from controlplane.catalog.service import Discoverer
 from controlplane.repository import EVERYTHING
 from controlplane.unit_of_work import unit_of_work

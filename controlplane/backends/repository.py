@@ -1,7 +1,6 @@
 """SQL of the backends. They belong to no org: a reach of one org raises."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,7 @@ from sqlalchemy import ColumnElement, Double, Row, Select, Uuid, case, column, e
 from sqlalchemy.dialects.postgresql import INTERVAL
 
 from controlplane.backends.health import Condition, Probed, Thresholds, after_probe
-from controlplane.backends.ports import Intervals, Probe
+from controlplane.backends.ports import Change, Intervals, Probe, Turn
 from controlplane.backends.rules import Health, Verdict, as_id
 from controlplane.errors import Problem
 from controlplane.publishing.tables import publication_targets
@@ -25,25 +24,6 @@ _targets = table("publication_backends", column("publication_id", Uuid), column(
 """A view: of publications of the version before, too."""
 _seen = TABLES[MODEL_QUARTER_HOURS]
 LIVING = backends.c.status != "deleted"
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One backend's turn."""
-
-    backend_id: UUID
-    probe: Probe
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """The health of a backend changed, or whether it may be called (`denial`)."""
-
-    name: str
-    base_url: str
-    health: Health
-    reason: str
-    denial: bool
 
 
 class BackendRepository(Repository):

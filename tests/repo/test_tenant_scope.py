@@ -39,7 +39,7 @@ EVERYWHERE = {
     "approvals/service.py": "backends belong to no org",
     "audit/sealing.py": "the chain goes over all rows",
     "authorization.py": "the reach of a System Admin",
-    "backends/service.py": "backends belong to no org",
+    "backends/probing.py": "backends belong to no org",
     "budgets/keeper.py": "the worker keeps all budgets",
     "budgets/reconcile.py": "a command of the operator",
     "catalog/service.py": "backends belong to no org, nor do their models",
