@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from controlplane.publishing import canary_org
 from tests.chaos import accounting, faults, ground, load, store_waits, valkey_faults
 from tests.chaos.faults import Fault, Struck
 from tests.chaos.ground import Ground
@@ -25,6 +26,8 @@ from tests.chaos.store_waits import Waits
 from tests.e2e.world import Tenant
 
 FREE, LIMITED, DENIES, GRACE = "free", "limited", "budget denies", "budget with grace"
+LOOPBACK = {"IAS_EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8"}
+"""Where `reconcile` finds the engines of one machine."""
 PROCESSES = ("extauth", "extproc", "worker", "postgres", "api", "envoy")
 BUDGET = 50_000_000
 GRACE_TOKENS = 1_000_000
@@ -98,7 +101,7 @@ class Watch:
 def reconciled(service: Ground) -> tuple[bool, float, str]:
     """Ask `reconcile` until it finds no difference, at most `RECOVER_S`; return whether, when, and what it printed last."""
     ready, began = service.stack.ready, time.monotonic()
-    environment = {**os.environ, "IAS_DATABASE_URL": ready["database_url"], "IAS_VALKEY_URL": ready["valkey_url"]}
+    environment = {**os.environ, "IAS_DATABASE_URL": ready["database_url"], "IAS_VALKEY_URL": ready["valkey_url"], **LOOPBACK}
     while True:
         done = subprocess.run([sys.executable, "-m", "controlplane", "reconcile"], env=environment, capture_output=True, text=True, check=False)
         took = time.monotonic() - began
@@ -141,7 +144,8 @@ def main() -> int:
             service.keep_logs(arguments.logs)
         books = accounting.read_books(service.database_url, [tenant.org_id for tenant in orgs.values()])
         entries = service.engine.entries()
-        unrecorded = len(entries.keys() - {row.request_id for row in books.rows})
+        canaries = accounting.read_books(service.database_url, [str(canary_org.ORG_ID)])
+        unrecorded = len(entries.keys() - {row.request_id for row in books.rows + canaries.rows})
         found = accounting.compare(books.rows, entries)
     return report(outcomes, struck, watch.windows, began, (same, took, table), found, (books.duplicates, unrecorded))
 
