@@ -20,6 +20,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    tuple_,
     union_all,
 )
 from sqlalchemy import Column as SchemaColumn
@@ -41,7 +42,10 @@ _COUNTS = ("requests", "errors", *_TOKENS)
 _HISTOGRAMS = {"durations": ("duration_ms", DURATION_BOUNDS_MS), "first_tokens": ("time_to_first_token_ms", FIRST_TOKEN_BOUNDS_MS)}
 """Of a rollup, with what each counts of a row of the ledger."""
 _ROWS = "usage"
-_TOTAL = -1
+_MANY = (Dimension.ORG, Dimension.USER, Dimension.KEY)
+"""Dimensions with so many values that their groups are ranked first; of one user there are few."""
+_FIRST_TOP = 1 << len(Dimension)
+"""Above all bits of GROUPING()."""
 
 
 def _array(elements: Sequence[str], name: str) -> ColumnElement[Any]:
@@ -75,11 +79,16 @@ class UsageRepository(Repository):
 
     async def breakdown(self, period: Period, dimensions: Sequence[Dimension], filters: Filters, most: int) -> tuple[Row[Any], list[list[Row[Any]]]]:
         """Return the total, and for each dimension the `most` groups with the most tokens, as `group`."""
-        rows = self._rows(period, (), filters)
-        total = select(literal(_TOTAL).label("place"), literal(0).label("rank"), literal("").label("group"), *_sums(rows))
-        tops = (self._top(place, period, dimension, "tokens", filters, most) for place, dimension in enumerate(dimensions))
-        found = sorted((await self.uow.execute(union_all(total, *tops))).all(), key=lambda row: (row.place, row.rank))
-        return found[0], [[row for row in found if row.place == place] for place in range(len(dimensions))]
+        few = [dimension for dimension in dimensions if dimension not in _MANY or self.reach.user_id is not None]
+        many = [dimension for dimension in dimensions if dimension not in few]
+        tops = (self._top(place, period, dimension, "tokens", filters, most) for place, dimension in enumerate(many, _FIRST_TOP))
+        found = sorted((await self.uow.execute(union_all(self._grouped(period, few, filters, most), *tops))).all(), key=lambda row: row.rank)
+        # GROUPING() has a 0 bit exactly for the column that a row is grouped by, the first column in the highest bit.
+        all_bits = (1 << len(few)) - 1
+        places = {dimension: all_bits ^ 1 << len(few) - 1 >> index for index, dimension in enumerate(few)}
+        places |= {dimension: place for place, dimension in enumerate(many, _FIRST_TOP)}
+        (total,) = (row for row in found if row.place == all_bits)
+        return total, [[row for row in found if row.place == places[dimension]] for dimension in dimensions]
 
     async def top(self, period: Period, by: Dimension, order: str, filters: Filters, most: int) -> Sequence[Row[Any]]:
         """Return the `most` groups of a dimension with the most tokens, requests or errors, as `group`."""
@@ -108,6 +117,19 @@ class UsageRepository(Repository):
         in_org = Repository(self.uow, Reach(self.reach.org_id))  # whose usage is seen has a name that is seen
         query = in_org.visible(table, table.c.id, name.label("name")).where(table.c.id.in_(ids))
         return {row.id: row.name for row in (await self.uow.execute(query)).all()}
+
+    def _grouped(self, period: Period, few: Sequence[Dimension], filters: Filters, most: int) -> Select[Any]:
+        """The total, and the groups of dimensions with few values, of rows that are added up once for all of them."""
+        rows = self._rows(period, few, filters)
+        names = [dimension.column for dimension in few]
+        flat = select(*(rows.c[name] for name in names), *_sums(rows)).group_by(*(rows.c[name] for name in names)).subquery(_ROWS)
+        columns = [flat.c[name] for name in names]
+        place = func.grouping(*columns) if columns else literal(0)
+        order = (func.sum(flat.c.input_tokens + flat.c.output_tokens).desc(), func.sum(flat.c.requests).desc())
+        rank = func.row_number().over(partition_by=place, order_by=(*order, *columns)).label("rank")
+        group = func.coalesce(*(cast(one, Text) for one in columns), "").label("group")
+        grouped = select(place.label("place"), rank, group, *_sums(flat)).group_by(func.grouping_sets(tuple_(), *columns)).subquery()
+        return select(grouped).where(grouped.c.rank <= most)
 
     def _top(self, place: int, period: Period, by: Dimension, order: str, filters: Filters, most: int) -> Select[Any]:
         """Few sums tell who is the first; histograms, which cost the most, are added up of those only."""
