@@ -56,6 +56,22 @@ If it was not you, ignore it: your password stays as it is.
     return Mail(to, "A new password for IAS", text)
 
 
+def decision_mail(to: str, wish: str, state: str, granted: str | None, answer: str | None) -> Mail:
+    """Tell who has asked for more what was decided; `granted` where it is something else."""
+    paragraphs = (
+        f"You asked for {wish}.",
+        f"It was {state}: {granted}." if granted else f"It was {state}.",
+        answer,
+        "All that you have asked for: ias-admin quota list\n",
+    )
+    return Mail(to, f"Your request for more on IAS was {state}", "\n\n".join(one for one in paragraphs if one))
+
+
+def address_of(username: str, email: str | None) -> str | None:
+    """Where a person gets mail: the address, or a user name that is one; None: nowhere."""
+    return email or (username if "@" in username else None)
+
+
 def _duration(lifetime: timedelta) -> str:
     for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if (count := int(lifetime.total_seconds()) // seconds) > 0:

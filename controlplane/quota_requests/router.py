@@ -4,15 +4,16 @@ from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import BackgroundTasks, Query, Response
 
 from controlplane.authorization import Access, require
 from controlplane.idempotency.route import Router
 from controlplane.orgs.service import find as find_org
 from controlplane.pagination import Page, fetch_page
-from controlplane.quota_requests import service
+from controlplane.quota_requests import letters, service
 from controlplane.quota_requests.repository import QuotaRequestRepository
 from controlplane.quota_requests.schemas import ApprovalBody, NewQuotaRequestBody, QuotaRequestQuery, QuotaRequestView, RejectionBody
+from controlplane.runtime import RuntimeNow
 from controlplane.schema import quota_requests
 from ias.roles import Permission
 
@@ -51,15 +52,23 @@ async def get_request(quota_request_id: UUID, access: OwnOrAll) -> QuotaRequestV
 
 
 @router.post("/quota_request/{quota_request_id}/approve", name="quota_request.approve")
-async def approve_request(quota_request_id: UUID, access: Decider, body: ApprovalBody | None = None) -> QuotaRequestView:
-    """Grant it, or another amount; in effect within a second. Limits of an org are for a System Admin to grant."""
-    return QuotaRequestView.model_validate(await service.approve(access, quota_request_id, body or ApprovalBody()))
+async def approve_request(
+    quota_request_id: UUID, access: Decider, runtime: RuntimeNow, tasks: BackgroundTasks, body: ApprovalBody | None = None
+) -> QuotaRequestView:
+    """Grant it, or another amount; in effect within a second, and who asked gets a mail. Limits of an org are for a System Admin to grant."""
+    row = await service.approve(access, quota_request_id, body or ApprovalBody())
+    tasks.add_task(letters.tell, runtime, row)
+    return QuotaRequestView.model_validate(row)
 
 
 @router.post("/quota_request/{quota_request_id}/reject", name="quota_request.reject")
-async def reject_request(quota_request_id: UUID, body: RejectionBody, access: Decider) -> QuotaRequestView:
-    """Say no, and why."""
-    return QuotaRequestView.model_validate(await service.reject(access, quota_request_id, body.reason))
+async def reject_request(
+    quota_request_id: UUID, body: RejectionBody, access: Decider, runtime: RuntimeNow, tasks: BackgroundTasks
+) -> QuotaRequestView:
+    """Say no, and why; who asked gets a mail."""
+    row = await service.reject(access, quota_request_id, body.reason)
+    tasks.add_task(letters.tell, runtime, row)
+    return QuotaRequestView.model_validate(row)
 
 
 @router.post("/quota_request/{quota_request_id}/withdraw", name="quota_request.withdraw")

@@ -76,3 +76,14 @@ def check_more(kind: Kind, current: int | None, amount: int) -> None:
         raise Problem(409, "nothing_limits", "There is no such budget or limit, so there is nothing to raise.")
     if kind is not Kind.INCREASE and amount <= current:
         raise Problem(409, "not_more", f"It is {current} already: ask for more than that.")
+
+
+def wish(kind: Kind, name: str, amount: int, until: datetime | None) -> str:
+    """Say what is asked for, or granted."""
+    match kind:
+        case Kind.BUDGET:
+            return f"a budget of {amount:,} tokens each {name}"
+        case Kind.INCREASE:
+            return f"{amount:,} more tokens each {name}" + (f" until {until:%Y-%m-%d %H:%M} UTC" if until else "")
+        case Kind.LIMIT:
+            return f"{name} of {amount:,}"

@@ -6,7 +6,7 @@ from controlplane.accounts.repository import AccountRepository
 from controlplane.errors import Problem
 from controlplane.ids import new_id
 from controlplane.mail.ports import MailFailed
-from controlplane.mail.rules import reset_mail
+from controlplane.mail.rules import address_of, reset_mail
 from controlplane.repository import EVERYTHING
 from controlplane.runtime import Runtime
 from controlplane.sign_in import password_service
@@ -32,7 +32,7 @@ async def send_link(runtime: Runtime, name: str) -> None:
     now, secret = datetime.now(UTC), new_secret()
     async with unit_of_work(runtime.engine) as uow:
         user = await AccountRepository(uow, EVERYTHING).active_person_called(name)
-        to = user and (user.email or (user.username if "@" in user.username else None))
+        to = user and address_of(user.username, user.email)
         if user is None or to is None:
             log.info("no mail for a password reset: no such account, or one without an address")
             return

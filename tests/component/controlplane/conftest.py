@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -8,8 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane import database
 from controlplane.app import application
+from controlplane.mail.mailer_folder import FolderMailer
 from controlplane.publishing.reconciler import Reconciler
 from controlplane.settings import ApiSettings
+from tests.component.controlplane.mailbox import Mailbox
 from tests.component.controlplane.world import Person, World, cheap_passwords
 from tests.support.documented import refuse_undocumented
 from tests.support.engine import Engine, engine_running
@@ -75,3 +78,9 @@ async def root(world: World, gateway: MemoryGateway, engine_a: Engine, engine_b:
     await root.ok("POST", "/backend", {"name": "a", "baseUrl": engine_a.url})
     await root.ok("POST", "/backend", {"name": "b", "baseUrl": engine_b.url})
     return root
+
+
+@pytest.fixture
+async def mailbox(app: FastAPI, world: World, tmp_path: Path) -> Mailbox:
+    app.state.runtime = replace(app.state.runtime, mailer=FolderMailer(tmp_path / "mail", "IAS <ias@example.com>"))
+    return Mailbox(tmp_path / "mail")

@@ -1,45 +1,14 @@
 """From an invite to a signed-in user, and everything that a link must not do."""
 
 import asyncio
-import email
-import email.policy
-import re
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 
-from controlplane.mail.mailer_folder import FolderMailer
+from tests.component.controlplane.mailbox import Mailbox
 from tests.component.controlplane.world import PASSWORD, World
 
 NEW = "a password of her own"
-
-
-class Mailbox:
-    """The folder that takes mails."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def mails(self) -> list[Any]:
-        return [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in sorted(self.folder.glob("*.eml"))]
-
-    def last(self, to: str) -> tuple[str, str]:
-        """The newest mail's text, and the token of its link."""
-        mail = self.mails()[-1]
-        assert mail["to"] == to
-        text = mail.get_content()
-        link = re.search(r"http://127\.0\.0\.1:8085/[a-z-]+#token=([A-Za-z0-9_-]{43})\s", text)
-        assert link, text
-        return text, link[1]
-
-
-@pytest.fixture
-async def mailbox(app: FastAPI, world: World, tmp_path: Path) -> Mailbox:
-    app.state.runtime = replace(app.state.runtime, mailer=FolderMailer(tmp_path / "mail", "IAS <ias@example.com>"))
-    return Mailbox(tmp_path / "mail")
 
 
 async def invite(world: World, who: str = "alpha-admin", **body: str) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.component.controlplane.mailbox import Mailbox
 from tests.component.controlplane.world import World
 
 BUDGET = {"scope": "org", "kind": "budget", "period": "month", "amount": 2_000, "reason": "The launch is next week."}
@@ -193,3 +194,28 @@ async def test_a_request_that_makes_no_sense_is_refused_by_the_name_of_the_field
     response = await ask(limited, **changes)
     assert response.status_code == 422, response.text
     assert [error["field"] for error in response.json()["errors"]] == [field]
+
+
+async def test_who_asked_gets_a_mail_when_it_is_decided(limited: World, mailbox: Mailbox) -> None:
+    user, admin = limited["alpha-user"], limited["alpha-admin"]
+    await limited.rows("UPDATE users SET email = 'user@alpha.example' WHERE id = :id RETURNING id", id=user.user_id)
+    for amount, decide, body in ((2_000, "approve", {"amount": 1_500, "answer": "Let us see."}), (9_000, "reject", {"reason": "No money."})):
+        asked = (await ask(limited, amount=amount)).json()
+        await admin.ok("POST", f"/quota_request/{asked['id']}/{decide}", body)
+    granted, refused = mailbox.mails()
+    assert granted["to"] == refused["to"] == "user@alpha.example"
+    assert granted["subject"] == "Your request for more on IAS was approved"
+    assert (
+        "You asked for a budget of 2,000 tokens each month.\n\nIt was approved: a budget of 1,500 tokens each month.\n\nLet us see."
+        in granted.get_content()
+    )
+    assert "It was rejected.\n\nNo money." in refused.get_content()
+
+
+async def test_a_decision_stands_where_no_mail_goes_out(limited: World) -> None:
+    """Without a mailer, and for a user without an address."""
+    user, admin = limited["alpha-user"], limited["alpha-admin"]
+    for email in (None, "user@alpha.example"):
+        await limited.rows("UPDATE users SET email = :email WHERE id = :id RETURNING id", id=user.user_id, email=email)
+        asked = (await ask(limited)).json()
+        assert (await admin.ok("POST", f"/quota_request/{asked['id']}/reject", {"reason": "No."}))["state"] == "rejected"
