@@ -1,7 +1,9 @@
 """By what usage can be told apart, and how its sums become the answer: error rates and latencies. Pure."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import accumulate
 
 from ias.usage_event import Outcome
 
@@ -26,17 +28,21 @@ class Dimension(StrEnum):
         return f"{self}_id" if self in {Dimension.ORG, Dimension.USER, Dimension.KEY, Dimension.PUBLICATION} else str(self)
 
 
-def quantile_ms(counts: Sequence[int], bounds: Sequence[int], share: float) -> int | None:
-    """Estimate how long `share` of the requests took at most, by a histogram with these upper bounds; None without requests.
+def quantiles_ms(counts: Sequence[int], bounds: Sequence[int], shares: Sequence[float]) -> list[int | None]:
+    """Estimate for each share how long that part of the requests took at most, by a histogram with these upper bounds; None without requests.
 
     Within a bucket durations count as evenly spread. What took longer than the last bound is told as that bound.
     """
-    total = sum(counts)
-    if total <= 0:
-        return None
-    rank, below, lower = share * total, 0, 0
-    for count, upper in zip(counts, bounds, strict=False):
-        if count and below + count >= rank:
-            return round(lower + (upper - lower) * max(0.0, rank - below) / count)
-        below, lower = below + count, upper
-    return bounds[-1]
+    up_to = list(accumulate(counts))
+    if up_to[-1] <= 0:
+        return [None] * len(shares)
+    found: list[int | None] = []
+    for share in shares:
+        rank = share * up_to[-1]
+        place = bisect_left(up_to, rank)
+        if place == len(bounds):
+            found.append(bounds[-1])
+            continue
+        lower, below = (bounds[place - 1], up_to[place - 1]) if place else (0, 0)
+        found.append(round(lower + (bounds[place] - lower) * (rank - below) / counts[place]))
+    return found

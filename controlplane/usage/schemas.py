@@ -10,12 +10,13 @@ from pydantic import Field
 
 from controlplane.api_model import ApiModel
 from controlplane.moments import Moment
-from controlplane.usage.dimensions import Dimension, quantile_ms
+from controlplane.usage.dimensions import Dimension, quantiles_ms
 from controlplane.usage.repository import Filters
 from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS
 from ias.endpoints import Endpoint
 from ias.usage_event import Outcome
 
+_PERCENTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99}
 _NAME = r"^[^\x00-\x1f\x7f]+$"
 
 
@@ -234,4 +235,4 @@ def sums_of(row: Any, **more: Any) -> dict[str, Any]:
 
 
 def _latency(counts: Sequence[int], bounds: Sequence[int]) -> dict[str, int | None]:
-    return {f"p{percent}_ms": quantile_ms(counts, bounds, percent / 100) for percent in (50, 90, 95, 99)}
+    return dict(zip(_PERCENTILES, quantiles_ms(counts, bounds, list(_PERCENTILES.values())), strict=True))
