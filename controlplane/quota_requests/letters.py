@@ -9,7 +9,7 @@ from controlplane.mail.ports import MailFailed
 from controlplane.mail.rules import address_of, decision_mail
 from controlplane.quota_requests import rules
 from controlplane.quota_requests.rules import Kind, State
-from controlplane.repository import EVERYTHING
+from controlplane.repository import Reach
 from controlplane.runtime import Runtime
 from controlplane.unit_of_work import unit_of_work
 from ias import logs
@@ -17,10 +17,13 @@ from ias import logs
 log = logs.get(__name__)
 
 
-async def tell(runtime: Runtime, decided: Row[Any]) -> None:
-    """Mail the decision. Runs after the answer was sent: whoever decides does not wait for a mail server, and a mail that fails undoes nothing."""
+async def tell(runtime: Runtime, reach: Reach, decided: Row[Any]) -> None:
+    """Mail the decision to the one who asked, within the reach of who decided.
+
+    Runs after the answer was sent: who decides does not wait for a mail server, and a mail that fails undoes nothing.
+    """
     async with unit_of_work(runtime.engine) as uow:
-        asker = await AccountRepository(uow, EVERYTHING).get(decided.user_id)
+        asker = await AccountRepository(uow, reach).get(decided.user_id)
     to = address_of(asker.username, asker.email)
     if to is None:
         return

@@ -57,7 +57,7 @@ async def approve_request(
 ) -> QuotaRequestView:
     """Grant it, or another amount; in effect within a second, and who asked gets a mail. Limits of an org are for a System Admin to grant."""
     row = await service.approve(access, quota_request_id, body or ApprovalBody())
-    tasks.add_task(letters.tell, runtime, row)
+    tasks.add_task(letters.tell, runtime, access.reach, row)
     return QuotaRequestView.model_validate(row)
 
 
@@ -67,7 +67,7 @@ async def reject_request(
 ) -> QuotaRequestView:
     """Say no, and why; who asked gets a mail."""
     row = await service.reject(access, quota_request_id, body.reason)
-    tasks.add_task(letters.tell, runtime, row)
+    tasks.add_task(letters.tell, runtime, access.reach, row)
     return QuotaRequestView.model_validate(row)
 
 
