@@ -54,6 +54,7 @@ from controlplane.sign_in.tokens import Tokens
 from controlplane.sign_in.upkeep import clean_forever
 from controlplane.unit_of_work import unit_of_work
 from ias import logs, telemetry
+from ias.collector import settle_down
 
 log = logs.get(__name__)
 
@@ -175,6 +176,7 @@ async def serve(settings: ApiSettings) -> None:
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
         log.info("api listens", address=host, port=listener.getsockname()[1], metrics_port=metrics_port)
         async with background(app, settings):
+            settle_down()  # a full collection takes a fifth of a second here, in the midst of somebody's request
             await server.serve([listener])
     log.info("api stopped")
 
