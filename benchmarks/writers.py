@@ -48,7 +48,8 @@ def main() -> None:
             figures, kept = run_apart(measure(url, list(addresses), sign_in(addresses[0], first_admin(url))))
     lost = figures.writes - kept
     print(f"{figures.writes} changes by {WRITERS} writers on 2 replicas in {figures.seconds:.1f} s ({figures.writes / figures.seconds:.0f}/s)")
-    print(f"overtaken and repeated {figures.overtaken}, lost {lost}, errors {len(figures.errors)} {figures.errors[:3]}")
+    print(f"overtaken and repeated {figures.overtaken}, sent away for a second and repeated {figures.sent_away}")
+    print(f"lost {lost}, errors {len(figures.errors)} {figures.errors[:3]}")
     print(f"the reader saw {figures.seen}, missed {figures.out_of_order}; p99 from answer to reader {figures.delay_p99:.3f} s (it polls every 0.5 s)")
     result(
         changes=figures.writes,
@@ -57,6 +58,7 @@ def main() -> None:
         lost=lost,
         missed=CHANGES - figures.seen + figures.out_of_order,
         errors=len(figures.errors),
+        sent_away=figures.sent_away,
         seen_p99_s=round(figures.delay_p99, 3),
     )
 

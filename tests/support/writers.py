@@ -25,6 +25,8 @@ class Figures:
 
     writes: int = 0
     overtaken: int = 0
+    sent_away: int = 0
+    """Requests that got 503 with `retry-after`: nothing was changed, and they were made again."""
     errors: list[str] = field(default_factory=list)
     seconds: float = 0
     seen: int = 0
@@ -59,6 +61,14 @@ class Reader:
             await connection.close()
 
 
+async def add_one(client: httpx2.AsyncClient, path: str) -> httpx2.Response:
+    """Read a budget and write one token more; return the answer, that of the read where it failed."""
+    read = await client.get(path)
+    if read.status_code != 200:
+        return read
+    return await client.put(path, json={"tokens": read.json()["tokens"] + 1}, headers={"if-match": read.headers["etag"]})
+
+
 async def write_at_once(
     url: str, replicas: Sequence[httpx2.AsyncClient], budgets: Sequence[str], writers: int, total: int, patience_s: float
 ) -> Figures:
@@ -70,12 +80,14 @@ async def write_at_once(
         for turn in left:
             client, path = replicas[(number + turn) % len(replicas)], budgets[turn % len(budgets)]
             while True:
-                read = await client.get(path)
-                body = {"tokens": read.json()["tokens"] + 1}
-                written = await client.put(path, json=body, headers={"if-match": read.headers["etag"]})
-                if written.status_code != 412:
+                written = await add_one(client, path)
+                if written.status_code == 503:
+                    figures.sent_away += 1
+                    await asyncio.sleep(float(written.headers["retry-after"]))
+                elif written.status_code == 412:
+                    figures.overtaken += 1
+                else:
                     break
-                figures.overtaken += 1
             if written.status_code != 200:
                 figures.errors.append(f"{written.status_code} {written.text}")
                 return
