@@ -29,7 +29,9 @@ Explanation = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
     AfterValidator(_without_controls),
-    Field(examples=["We launch next week."], json_schema_extra={"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"}),
+    Field(
+        examples=["We launch next week."], json_schema_extra={"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b-\x1f\x7f]*$"}
+    ),
 ]
 """Some sentences of a person."""
 

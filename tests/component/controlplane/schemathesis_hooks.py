@@ -5,6 +5,8 @@
 
 import itertools
 import os
+import re
+import uuid
 from typing import Any
 
 import httpx2
@@ -66,4 +68,10 @@ class SignedIn:
         return os.environ["IAS_TEST_TOKEN"] if role is Role.SYSTEM_ADMIN else _people[role].token()
 
     def set(self, case: Any, data: str, _: Any) -> None:
-        case.headers = {**(case.headers or {}), "Authorization": f"Bearer {data}"}
+        case.headers = {**{name: _fresh(name, value) for name, value in (case.headers or {}).items()}, "Authorization": f"Bearer {data}"}
+
+
+def _fresh(name: str, value: Any) -> Any:
+    """A good Idempotency-Key is used for one call: for another one it would be refused, rightly."""
+    good = name.lower() == "idempotency-key" and isinstance(value, str) and re.fullmatch("[!-~]{1,255}", value)
+    return uuid.uuid4().hex if good else value
