@@ -1,5 +1,5 @@
 -- Turn overdue holds into charges; tell which swept reservations have no event yet.
--- ARGV  2 how many   Reply now, when to look again (ms; -1: nothing is open), then id, claimed, tokens, claim of each
+-- ARGV  2 how many   Reply now, when to look again (ms; 0: at once, -1: nothing is open), then id, claimed, tokens, claim of each
 local limit = ARGV[2]
 for _, id in ipairs(redis.call('ZRANGE', org .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', '0', limit)) do
   local r = read_reservation(id)
@@ -15,7 +15,7 @@ local reply = {now, tonumber(first[2] or -1)}
 for _, id in ipairs(redis.call('ZRANGE', org .. 'swept', '0', limit - 1)) do
   local r = read_reservation(id)
   if r then
-    reply[2] = now
+    reply[2] = 0
     for _, value in ipairs({id, r.c, r.n, r.p}) do reply[#reply + 1] = value end
   else
     redis.call('ZREM', org .. 'swept', id)

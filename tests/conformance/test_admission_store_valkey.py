@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 from redis.asyncio import Redis
@@ -77,6 +78,20 @@ async def test_two_replicas_share_one_bucket(valkey: TestValkey) -> None:
 
 
 # --- the index of orgs ---
+
+
+async def test_what_has_no_event_yet_is_told_again_at_once(valkey: TestValkey, client: Redis) -> None:
+    """A client's idea of the server's time is a little behind: the org must not have to wait until it has caught up."""
+    clock = PuppetClock()
+    async with aclosing(ValkeyAdmissionStore(Address.parse(valkey.url), PATIENT_MS, CLAIM_TTL_MS, scripts(), clock)) as store:
+        clock.now_ms = 1_000_000
+        await client.set("tests:clock", 1_000_000)
+        await admit(store, RPM)
+        clock.now_ms += CLAIM_TTL_MS + 100
+        await client.set("tests:clock", clock.now_ms + 3)
+        found = await store.sweep()
+        assert len(found) == 1
+        assert await store.sweep() == found
 
 
 async def test_overdue_reservations_are_found_in_whatever_org(valkey: TestValkey, client: Redis) -> None:
