@@ -60,7 +60,7 @@ class DecisionBody(ApiModel):
     backend: ShortText | None = Field(default=None, examples=["gpu-pool"], description="Name of a backend.")
     pattern: Pattern | None = Field(default=None, description="Of the engine's names, with `*` for any characters.")
     reason: Explanation | None = None
-    dry_run: bool = Field(default=False, description="Only say what would happen.")
+    dry_run: bool = Field(default=False, strict=True, description="Only say what would happen.")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

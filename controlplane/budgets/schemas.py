@@ -24,7 +24,7 @@ class BudgetBody(ApiModel):
     thresholds: list[Percent] = Field(
         default=list(DEFAULT_THRESHOLDS), max_length=10, description="Percent at which an alert is raised, once in a period."
     )
-    dry_run: bool = Field(default=False, description="Never refuse, only count what would have been refused.")
+    dry_run: bool = Field(default=False, strict=True, description="Never refuse, only count what would have been refused.")
 
     @field_validator("thresholds")
     @classmethod

@@ -126,7 +126,7 @@ class BulkRevokeBody(ApiModel):
     """Keys to revoke: first as a dry run, then with what that answered."""
 
     filter: KeyFilter = Field(examples=[{"status": "active", "lastUsedBefore": "2026-01-01T00:00:00Z"}])
-    dry_run: bool = True
+    dry_run: bool = Field(default=True, strict=True)
     confirm: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] | None = Field(
         default=None, description="`confirm` of the dry run: no other keys than those are revoked."
     )

@@ -3,9 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from controlplane.api_model import ApiModel
+from controlplane.moments import Moment
 from controlplane.pagination import PageQuery
 from controlplane.security_events.rules import Grouping, Sought
 
@@ -19,8 +20,8 @@ class SecurityEventFilter(ApiModel):
     code: str | None = Field(default=None, max_length=100, pattern=_PRINTABLE, description="why: `rate_limit_exceeded`")
     credential: str | None = Field(default=None, max_length=100, pattern=_PRINTABLE, description="the public part of an API key")
     address: str | None = Field(default=None, max_length=100, pattern=_PRINTABLE, description="a network as events have it: `192.0.2.0/24`")
-    from_: AwareDatetime | None = Field(default=None, alias="from", description="inclusive, by the minute of the requests")
-    to: AwareDatetime | None = Field(default=None, description="exclusive")
+    from_: Moment | None = Field(default=None, alias="from", description="inclusive, by the minute of the requests")
+    to: Moment | None = Field(default=None, description="exclusive")
 
     def sought(self) -> Sought:
         """The same for the rules."""

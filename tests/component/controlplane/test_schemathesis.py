@@ -29,6 +29,7 @@ RULES_OF_FORM = {
     "org_publishing.set": "how host names are spelled",
     "*_budget.increase": "its end lies ahead",
     "key.bulk_revoke": "the filter says which keys, not all",
+    "*_limits.set": "a burst needs its rate",
     "org.create": "a slug can be made of the name, or is given",
     "key.create": "its end lies ahead",
     "key.update": "its end lies ahead",
@@ -47,6 +48,7 @@ def expected_statuses(operation: Operation, parameters: set[str]) -> list[str]:
         "422": not IS_LONG or any(fnmatchcase(operation.name, pattern) for pattern in RULES_OF_FORM),
         "400": "cursor" in parameters,  # one that was not given out
         "412": "if-match" in parameters,
+        "401": operation.name in {"session.delete", "password.change"},  # a call before it may have ended the session
         "409": operation.method == "POST",  # an Idempotency-Key that is in use
     }
     return ["2xx", *sorted(of_state | {status for status, applies in of_form.items() if applies})]

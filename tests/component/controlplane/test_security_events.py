@@ -145,3 +145,9 @@ async def test_the_export_is_what_the_list_is(world: World, tmp_path: Path) -> N
     assert [(row["code"], row["requests"]) for row in csv.DictReader(io.StringIO(response.text))] == [("'=cmd", "3"), ("invalid_api_key", "3")]
     own = await world["alpha-admin"].call("GET", "/org/alpha/security_events.csv?code=nothing")
     assert len(own.text.splitlines()) == 1
+
+
+@pytest.mark.parametrize("moment", ["0.5", "1700000000", "2030-01-01"])
+async def test_a_moment_that_is_none_is_refused(world: World, moment: str) -> None:
+    """pydantic alone takes numbers, as seconds or as milliseconds by their size."""
+    assert (await world["root"].call("GET", f"/security_events?to={moment}")).status_code == 422
