@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -10,46 +11,30 @@ from extauth.access import check_protocol, find_model, list_models
 from extauth.client_address import client_address
 from extauth.credential import presented_key
 from extauth.estimate import estimate
-from extauth.hold import NO_TOKENS, Plan, plan
+from extauth.hold import NO_TOKENS, plan
+from extauth.incoming import Incoming
 from extauth.kserve import about_server
 from extauth.learned import LearnedValues
 from extauth.operation import Operation, engine_target, find_operation
+from extauth.passage import Passage
 from extauth.publications import PublicationIndex, Published
 from extauth.records import KnownCredential
 from extauth.request import parse_request
 from extauth.tags import parse_tags
-from ias import context as contexts
 from ias import headers as names
 from ias.apikeys import ApiKey
 from ias.context import AdmissionMode, RequestContext, SigningKeys
 from ias.endpoints import TOKENLESS, Endpoint
 from ias.errors import invalid_api_key, invalid_request, request_too_large, service_unavailable, unsupported_encoding
-from ias.gateway_views import ModelType
+from ias.gateway_views import ModelType, Publication
 from ias.tags import merged
-from ratelimit.ports import Admission, Limit, Unit
+from ratelimit.ports import Unit
 
 MAX_TARGET_LENGTH = 2_048
-MAX_REQUEST_ID_LENGTH = 128
 _LENIENT = AdmissionMode.LENIENT
 _PATH_NAMES_MODEL = TOKENLESS | {Endpoint.MODELS}
 _USAGE_IS_OPTIONAL = frozenset({Endpoint.CHAT_COMPLETIONS, Endpoint.COMPLETIONS})
 """Streams of the other endpoints always end with their usage."""
-
-
-class Incoming(msgspec.Struct, frozen=True):
-    """One request as Envoy tells it. `target` is path and query; header names are lower-case."""
-
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    body: bytes
-    host: str = ""
-    """As the client wrote it, with a port perhaps."""
-
-    @property
-    def request_id(self) -> str:
-        """The id that Envoy gave it; empty when Envoy is not set up to."""
-        return self.headers.get(names.REQUEST_ID, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,43 +52,6 @@ class Policy:
     """From one network to one publication that needs no key."""
     shadow: bool = False
     """extproc only watches: nothing can be written into a request and no answer ended, so that only the lenient mode is possible."""
-
-
-class Passage(msgspec.Struct, frozen=True):
-    """The request may pass if its limits let it: the context to sign then, still without what admission decides."""
-
-    context: RequestContext
-    limits: tuple[Limit, ...]
-    plan: Plan
-    grace_tokens: int
-
-    def admission(self, entropy: int, *, asks_learned: bool = True) -> Admission:
-        """What to ask the admission store; with `asks_learned` also what earlier requests to the publication taught."""
-        context = self.context
-        return Admission(
-            context.org_id,
-            entropy,
-            self.limits,
-            contexts.encode(context),
-            tokens=self.plan.hold,
-            user_id=context.user_id,
-            key_id=context.key_id,
-            publication_id=context.publication_id if asks_learned else "",
-        )
-
-    def admitted(self, reservation_id: str, held_tokens: int, in_store: bool, now_ms: int) -> RequestContext:
-        """The context to sign: `held_tokens` is what the store held."""
-        grant = self.plan.grant(held_tokens)
-        return msgspec.structs.replace(
-            self.context,
-            reservation_id=reservation_id,
-            signed_at_ms=now_ms,
-            in_store=in_store,
-            held_tokens=grant.held_tokens,
-            prompt_tokens=grant.prompt_tokens,
-            output_cap=grant.output_cap,
-            top_up_tokens=grant.top_up_tokens,
-        )
 
 
 def identify(incoming: Incoming, publications: PublicationIndex) -> tuple[Operation, ApiKey | None]:
@@ -169,7 +117,6 @@ def decide(
         return _decide_tokenless(incoming, operation, known, publications, policy, now_ms)
     request = parse_request(incoming.body, operation.endpoint, operation.model)
     credential = known.credential
-    tags = _tags(incoming, known)
     published = find_model(publications, request.model, credential.org_id, credential.allowed_models, incoming.host)
     check_protocol(published, operation.endpoint)
     publication = published.publication
@@ -177,21 +124,15 @@ def decide(
     limits = known.limits_at(now_ms) + published.rules.at(now_ms)
     experience = learned.of(credential.org_id, publication.publication_id)
     estimated = estimate(request, operation.endpoint, publication.context_tokens, publication.output_cap or policy.output_cap, experience)
-    context = RequestContext(
-        reservation_id="",
-        request_id=_bound_request_id(incoming),
-        path=engine_target(operation, publication.upstream_model, incoming.target),
-        signed_at_ms=now_ms,
-        org_id=credential.org_id,
-        user_id=credential.user_id,
-        key_id=credential.key_id,
-        publication_id=publication.publication_id,
+    context = _context(
+        incoming,
+        operation,
+        known,
+        publication,
+        now_ms,
         model=request.model,
-        upstream_model=publication.upstream_model,
-        endpoint=operation.endpoint,
         stream=request.stream,
         add_usage=request.stream and not request.include_usage and operation.endpoint in _USAGE_IS_OPTIONAL,
-        tags=tags,
         mode=mode,
         choices=request.choices,
         body_bytes=0 if request.media else request.body_bytes,  # media would teach a wrong ratio of tokens to bytes
@@ -216,23 +157,27 @@ def _decide_tokenless(
         limits = published.visitor.limits_at(now_ms, client_address(incoming.headers), policy.visitor_requests_per_minute)
     else:
         limits = known.limits_at(now_ms) + published.rules.at(now_ms)
-    context = RequestContext(
+    context = _context(incoming, operation, known, publication, now_ms, model=publication.model, stream=False, add_usage=False)
+    return Passage(context, tuple(limit for limit in limits if limit.unit is not Unit.TOKENS), NO_TOKENS, credential.outage_tokens)
+
+
+def _context(incoming: Incoming, operation: Operation, known: KnownCredential, publication: Publication, now_ms: int, **asked: Any) -> RequestContext:
+    """The context but for what admission decides; `asked` is what the body says."""
+    credential = known.credential
+    return RequestContext(
         reservation_id="",
-        request_id=_bound_request_id(incoming),
+        request_id=incoming.bound_request_id,
         path=engine_target(operation, publication.upstream_model, incoming.target),
         signed_at_ms=now_ms,
         org_id=credential.org_id,
         user_id=credential.user_id,
         key_id=credential.key_id,
         publication_id=publication.publication_id,
-        model=publication.model,
         upstream_model=publication.upstream_model,
         endpoint=operation.endpoint,
-        stream=False,
-        add_usage=False,
         tags=_tags(incoming, known),
+        **asked,
     )
-    return Passage(context, tuple(limit for limit in limits if limit.unit is not Unit.TOKENS), NO_TOKENS, credential.outage_tokens)
 
 
 def _visited(operation: Operation, publications: PublicationIndex, host: str) -> Published | None:
@@ -246,15 +191,6 @@ def _visited(operation: Operation, publications: PublicationIndex, host: str) ->
 def _tags(incoming: Incoming, known: KnownCredential) -> dict[str, str]:
     header = incoming.headers.get(names.TAGS)
     return merged(parse_tags(header) if header is not None else {}, known.credential.labels)
-
-
-def _bound_request_id(incoming: Incoming) -> str:
-    """The context is bound to the id, so without one nothing passes."""
-    if not incoming.request_id:
-        raise service_unavailable("The gateway")
-    if len(incoming.request_id) > MAX_REQUEST_ID_LENGTH:
-        raise invalid_request(f"The header x-request-id is longer than {MAX_REQUEST_ID_LENGTH} characters.", code="request_id_too_long")
-    return incoming.request_id
 
 
 def _is_past(moment: datetime | None, now: datetime) -> bool:

@@ -18,11 +18,13 @@ from prometheus_client import Counter
 from extauth import answer
 from extauth.admission import Admissions, Answer, Wanted
 from extauth.client_address import client_address
-from extauth.decision import Incoming, Passage, Policy, answer_here, authenticate, decide, identify, visitor
+from extauth.decision import Policy, answer_here, authenticate, decide, identify, visitor
+from extauth.incoming import Incoming
 from extauth.learned import LearnedValues
 from extauth.limits import setting_of
 from extauth.lookup import CredentialLookup
 from extauth.operation import Operation
+from extauth.passage import Passage
 from extauth.records import KnownCredential
 from extauth.refusal import refusal, sample_of
 from extauth.security_events import SecurityEvents

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from extauth.decision import Incoming
+from extauth.incoming import Incoming
 from ias.errors import ApiError, insufficient_quota, rate_limited, too_large_for_limit
 from ias.gateway_views import Credential
 from ias.security_event import LimitSeen, RefusedRequest

@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from extauth.decision import MAX_TARGET_LENGTH, Incoming, Passage, answer_here, authenticate, decide, identify
+from extauth.decision import MAX_TARGET_LENGTH, answer_here, authenticate, decide, identify
+from extauth.incoming import Incoming
 from extauth.learned import LearnedValues
 from extauth.operation import Operation
+from extauth.passage import Passage
 from extauth.publications import PublicationIndex
 from ias.apikeys import new_key
 from ias.context import AdmissionMode, RequestContext, decode

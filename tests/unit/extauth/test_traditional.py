@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from extauth.decision import Incoming, Passage, answer_here, decide, identify, visitor
+from extauth.decision import answer_here, decide, identify, visitor
+from extauth.incoming import Incoming
 from extauth.learned import LearnedValues
+from extauth.passage import Passage
 from extauth.publications import PublicationIndex
 from ias.endpoints import Endpoint
 from ias.errors import ApiError

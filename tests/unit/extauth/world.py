@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from extauth.decision import Incoming, Policy
+from extauth.decision import Policy
+from extauth.incoming import Incoming
 from extauth.publications import PublicationIndex
 from extauth.records import KnownCredential
 from ias.apikeys import ApiKey, new_key
