@@ -28,5 +28,5 @@ async def take_back(uow: UnitOfWork, publication_id: UUID, reason: str) -> bool:
                 failed_at = Step(row.status_step) if row.status_step in set(Step) else Step.PUBLISHED
                 await repository.bury(publication_id, status_step=failed_at.value, status_reason=reason, status_advice=advice_for(failed_at))
             case _:
-                raise NotImplementedError(f"nothing takes the step '{step}' back")
+                raise ValueError(f"saga.py says that the step '{step}' is taken back, and nothing here does it")
     return True

@@ -52,64 +52,36 @@ def list_(
     print_list(list(found), ["model", "state", "status", "reason", "decidedAt", "capabilities", "contextTokens", "firstSeenAt"], output)
 
 
-@app.command(epilog=examples(f"approval approve acme {_MODEL}", "approval approve acme --backend gpu-pool --pattern 'llama-*' --show"))
-def approve(
-    context: typer.Context,
-    org: Org,
-    models: Models = None,
-    backend: Backend = None,
-    pattern: Pattern = None,
-    reason: Why = None,
-    show: Show = False,
-    output: Output = Format.TABLE,
-) -> None:
-    """Approve models that are pending or were rejected."""
-    _decide(context, "approve", org, _body(models, backend, pattern, reason, show), output)
+def _deciding(verb: str, does: str, *lines: str) -> None:
+    """Add a command that decides of some models: all take the same."""
+
+    @app.command(verb, help=does, epilog=examples(*lines))
+    def decide(
+        context: typer.Context,
+        org: Org,
+        models: Models = None,
+        backend: Backend = None,
+        pattern: Pattern = None,
+        reason: Why = None,
+        show: Show = False,
+        output: Output = Format.TABLE,
+    ) -> None:
+        _decide(context, verb, org, _body(models, backend, pattern, reason, show), output)
 
 
-@app.command(epilog=examples(f"approval reject acme {_MODEL} --reason 'Not for our data'"))
-def reject(
-    context: typer.Context,
-    org: Org,
-    models: Models = None,
-    backend: Backend = None,
-    pattern: Pattern = None,
-    reason: Why = None,
-    show: Show = False,
-    output: Output = Format.TABLE,
-) -> None:
-    """Reject models that are pending."""
-    _decide(context, "reject", org, _body(models, backend, pattern, reason, show), output)
-
-
-@app.command(epilog=examples(f"approval revoke acme {_MODEL} --reason 'Licence has ended'"))
-def revoke(
-    context: typer.Context,
-    org: Org,
-    models: Models = None,
-    backend: Backend = None,
-    pattern: Pattern = None,
-    reason: Why = None,
-    show: Show = False,
-    output: Output = Format.TABLE,
-) -> None:
-    """Take approved models away within a second; answers that run end normally."""
-    _decide(context, "revoke", org, _body(models, backend, pattern, reason, show), output)
-
-
-@app.command(epilog=examples(f"approval reinstate acme {_MODEL}"))
-def reinstate(
-    context: typer.Context,
-    org: Org,
-    models: Models = None,
-    backend: Backend = None,
-    pattern: Pattern = None,
-    reason: Why = None,
-    show: Show = False,
-    output: Output = Format.TABLE,
-) -> None:
-    """Approve models again that were revoked."""
-    _decide(context, "reinstate", org, _body(models, backend, pattern, reason, show), output)
+_deciding(
+    "approve",
+    "Approve models that are pending or were rejected.",
+    f"approval approve acme {_MODEL}",
+    "approval approve acme --backend gpu-pool --pattern 'llama-*' --show",
+)
+_deciding("reject", "Reject models that are pending.", f"approval reject acme {_MODEL} --reason 'Not for our data'")
+_deciding(
+    "revoke",
+    "Take approved models away within a second; answers that run end normally.",
+    f"approval revoke acme {_MODEL} --reason 'Licence has ended'",
+)
+_deciding("reinstate", "Approve models again that were revoked.", f"approval reinstate acme {_MODEL}")
 
 
 @rules.command("list", epilog=examples("approval rule list acme"))
