@@ -112,6 +112,15 @@ def test_with_everything_allowed_only_what_is_nobodys_address_stays_denied(addre
     assert denial is None or denial.special.never
 
 
+@pytest.mark.parametrize(
+    "text", ["0.0.0.0", "0.1.2.3", "::", "224.0.0.1", "239.255.255.250", "ff02::1", "240.0.0.1", "255.255.255.255", "::ffff:224.0.0.1"]
+)
+def test_what_is_nobodys_address_stays_denied_with_everything_allowed(text: str) -> None:
+    denial = judge(ip_address(text), EVERYWHERE)
+    assert denial is not None
+    assert denial.special.never
+
+
 @given(st.lists(ADDRESSES, min_size=1))
 def test_a_name_is_as_bad_as_its_worst_address(addresses: list[Address]) -> None:
     assert (judge_all(addresses, ()) is None) == all(judge(address, ()) is None for address in addresses)
