@@ -70,6 +70,15 @@ lint: $(VENV)/dev.stamp ## Format check, ruff, mypy strict, import contracts, sp
 test: setup ## All tests that this machine can run
 	@bash tools/test.sh $(T)
 
+.PHONY: test-kubernetes
+test-kubernetes: $(VENV)/dev.stamp ## What needs a Kubernetes API server and Envoy Gateway (built once into the cache: needs Go, 7 minutes)
+	@$(BIN)/python -m tools.kubernetes_binaries
+	@tools/isolated.sh $(BIN)/pytest -q tests/kubernetes $(ARGS)
+
+.PHONY: crds
+crds: $(VENV)/dev.stamp ## Download the CRDs of Envoy AI Gateway and KServe, which tests of them need
+	@$(BIN)/python -m tools.kubernetes_crds
+
 .PHONY: test-fast
 test-fast: $(VENV)/dev.stamp ## Unit and property tests only: seconds
 	$(BIN)/pytest -q -n $(WORKERS) tests/unit tests/property tests/repo

@@ -21,7 +21,7 @@ FILES = {
     "pyproject.toml",
 }
 NOT_PACKAGES = ["envoy", "charts", "deploy"]
-TIERS = {"unit", "property", "conformance", "component", "dataplane", "e2e", "repo"}
+TIERS = {"unit", "property", "conformance", "component", "dataplane", "e2e", "kubernetes", "repo"}
 MAX_LINES = 400
 
 
