@@ -33,6 +33,8 @@ def local_reply_mappers(max_body_bytes: int) -> list[Json]:
         *_mappers(_cel('response.code_details.startsWith("ext_proc_error")'), errors.service_unavailable("The metering service")),
         {"filter": _cel(f'response.code_details.startsWith("{PROCESSOR_DETAILS}")')},
         *_mappers(_cel('response.code_details == "overload"'), errors.service_unavailable("The gateway")),
+        # A rate limit of the gateway's own; extauth's have a body.
+        *_mappers(_flags("RL"), errors.rate_limited("requests", "requests to this model at the gateway", 1_000)),
         # Idle stream and longest stream: by then the request had arrived, see stream_idle_timeout in envoy/bootstrap.yaml.
         *_mappers(_flags("SI", "DT", "UT"), errors.upstream_timeout()),
         *_mappers(_all(_status("EQ", 404), _has_header(headers.MODEL)), errors.model_not_found(model)),

@@ -103,6 +103,7 @@ def _catalogue() -> list[errors.ApiError]:
         errors.unknown_url("", ""),
         errors.model_not_found(""),
         errors.request_timeout(),
+        errors.rate_limited("requests", "", 1_000),
         errors.request_too_large(0),
         errors.http_version_too_old(),
         errors.headers_too_large(),

@@ -1,0 +1,1 @@
+"""Publications as Kubernetes resources: Gateway API, Envoy Gateway, Envoy AI Gateway."""

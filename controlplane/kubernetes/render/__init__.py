@@ -1,0 +1,1 @@
+"""Renders the gateway's state as manifests. Pure: equal inputs, equal output."""

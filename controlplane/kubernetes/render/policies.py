@@ -1,0 +1,63 @@
+"""The policies of the gateway: who is let in (extauth), who counts (extproc), and what connections to engines may take. Pure.
+
+All are on the Gateway. On a route they would be skipped without a word: Envoy takes a filter's settings from the route
+that it selects first, and `x-ias-model` is not there yet.
+"""
+
+from controlplane.kubernetes.profile import GatewayProfile
+from controlplane.kubernetes.render.manifests import Json, Manifest, gateway_ref, manifest, milliseconds, named
+from controlplane.kubernetes.render.services import connections, service_ref
+from controlplane.kubernetes.render.traffic import traffic
+from ias import headers
+
+AUTHORIZATION_HEADERS = (
+    *(*headers.CREDENTIALS, "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.TAGS),
+    "x-envoy-external-address",
+)
+
+
+def render_policies(profile: GatewayProfile) -> list[Manifest]:
+    """Return the SecurityPolicies, the EnvoyExtensionPolicy and the BackendTrafficPolicy of the gateway."""
+    policies = [
+        manifest(profile, "SecurityPolicy", named(profile, "extauth"), _security(profile, [gateway_ref(profile)], with_body=True)),
+        manifest(profile, "EnvoyExtensionPolicy", named(profile, "extproc"), _extensions(profile)),
+        manifest(profile, "BackendTrafficPolicy", named(profile, "traffic"), {"targetRefs": [gateway_ref(profile)], **traffic(profile)}),
+    ]
+    if profile.grpc_listeners:
+        listeners = [gateway_ref(profile, listener.name) for listener in profile.grpc_listeners]
+        policies.append(manifest(profile, "SecurityPolicy", named(profile, "extauth-grpc"), _security(profile, listeners, with_body=False)))
+    return policies
+
+
+def _security(profile: GatewayProfile, targets: list[Json], *, with_body: bool) -> Json:
+    check: Json = {
+        "grpc": {"backendRefs": [service_ref(profile, "extauth", profile.extauth)], "backendSettings": connections()},
+        "headersToExtAuth": list(AUTHORIZATION_HEADERS),
+        "timeout": milliseconds(profile.authorization_timeout_ms),
+        "failOpen": False,
+        "statusOnError": 503,
+        # The header x-ias-model that extauth sets selects the route anew; before it there is none to an engine.
+        "recomputeRoute": True,
+    }
+    if with_body:
+        check["bodyToExtAuth"] = {"maxRequestBytes": profile.max_body_bytes}
+    return {"targetRefs": targets, "extAuth": check}
+
+
+def _extensions(profile: GatewayProfile) -> Json:
+    inline = profile.metering == "inline"
+    processor: Json = {
+        "backendRefs": [service_ref(profile, "extproc", profile.extproc)],
+        "backendSettings": connections(),
+        "messageTimeout": milliseconds(profile.processing_timeout_ms),
+        # Inline: no valid context, no answer. Shadow: extproc only watches, and nothing ever waits for it.
+        "failOpen": not inline,
+        # Inline: the answers to headers ask for the bodies that are needed. Had the default a body mode, they could not end a stream.
+        "processingMode": {"request": {}, "allowModeOverride": True} if inline else {"request": {}, "response": {"body": "Streamed"}},
+    }
+    if profile.envoy_gateway != "1.8.1":
+        # 1.8.1 has no such field, and the mapper of local replies makes the same status of it.
+        processor["statusOnError"] = 503
+    if not inline:
+        processor["shadowMode"] = True
+    return {"targetRefs": [gateway_ref(profile)], "extProc": [processor]}

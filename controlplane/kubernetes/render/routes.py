@@ -1,0 +1,135 @@
+"""Routes of profile `plain`: the entry that every request meets first, and one HTTPRoute for each model. Pure.
+
+Envoy takes the settings of its filters from the route it selects first, so there must be one before `x-ias-model` is set:
+the entry, at the inference paths, whose own answer is 404. Model routes match the same prefixes and that header, and so win
+over it when extauth has set it. Other paths have no route, and nobody is asked about them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from controlplane.gateway.clusters import has_pool
+from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute
+from controlplane.kubernetes.profile import GatewayProfile, Listener
+from controlplane.kubernetes.render.engines import engine_name
+from controlplane.kubernetes.render.manifests import ENVOY_GATEWAY, GATEWAY_API, Json, Manifest, manifest, name_of, named
+from controlplane.kubernetes.render.traffic import traffic
+from ias import headers
+
+ENTRY_PATHS = ("/v1", "/v2", "/models")
+ENGINE_PATHS = ("/v1", "/v2")
+"""Where engines are asked: extauth writes their paths anew before the route is selected again."""
+MAX_MATCHES = 64
+"""Of one rule (Gateway API)."""
+MAX_TARGETS = 16
+"""Of one rule (Gateway API)."""
+REMOVED = (
+    *headers.CREDENTIALS,
+    headers.CONTEXT,
+    headers.MODEL,
+    headers.TAGS,
+    "x-envoy-auth-partial-body",
+    "x-envoy-external-address",
+    "accept-encoding",
+)
+"""No engine's business. A compressed answer cannot be counted without inflating it: engines are asked for identity."""
+
+
+def render_filters(profile: GatewayProfile) -> list[Manifest]:
+    """Return what routes refer to: the entry's answer, and the host name that engines get."""
+    return [
+        manifest(profile, "HTTPRouteFilter", named(profile, "not-found"), {"directResponse": {"statusCode": 404}}),
+        manifest(
+            profile,
+            "HTTPRouteFilter",
+            named(profile, "engine-host"),
+            {"urlRewrite": {"hostname": {"type": "Backend"}, "appendXForwardedHost": False}},
+        ),
+    ]
+
+
+def render_entry(profile: GatewayProfile, paths: Sequence[str]) -> list[Manifest]:
+    """Return the entry at these prefixes, in as many routes as Gateway API's limit of matches makes necessary."""
+    entries = []
+    for number, start in enumerate(range(0, len(paths), MAX_MATCHES)):
+        matches = [{"path": {"type": "PathPrefix", "value": path}} for path in paths[start : start + MAX_MATCHES]]
+        rule = {"name": "entry", "matches": matches, "filters": [_extension(named(profile, "not-found"))]}
+        spec = {"parentRefs": parents(profile, profile.listeners), "rules": [rule]}
+        entries.append(manifest(profile, "HTTPRoute", named(profile, f"entry-{number}"), spec))
+    return entries
+
+
+def entry_paths(routes: Iterable[GatewayRoute]) -> list[str]:
+    """Return the prefixes at which requests reach extauth: the inference paths, and publications' own beside them."""
+    own = {route.external_path.rstrip("/") for route in routes if route.external_path}
+    return [*ENTRY_PATHS, *sorted(path for path in own if path and not f"{path}/".startswith(tuple(f"{entry}/" for entry in ENTRY_PATHS)))]
+
+
+def render_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> list[Manifest]:
+    """Return the route of a model and, where it has settings of its own, their policy; raises GatewayRejected beyond Envoy Gateway's limits."""
+    name = model_name(profile, route)
+    rule: Json = {
+        "name": "model",
+        "matches": [
+            {"path": {"type": "PathPrefix", "value": path}, "headers": [{"type": "Exact", "name": headers.MODEL, "value": route.model}]}
+            for path in ENGINE_PATHS
+        ],
+        "filters": [
+            {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": list(REMOVED)}},
+            _extension(named(profile, "engine-host")),
+        ],
+        "backendRefs": backend_refs(profile, route),
+    }
+    spec = {"parentRefs": parents(profile, profile.listeners), "rules": [rule]}
+    return [manifest(profile, "HTTPRoute", name, spec, model=route.model), *own_traffic(profile, route, backends, ("HTTPRoute",))]
+
+
+def model_name(profile: GatewayProfile, route: GatewayRoute) -> str:
+    """Return the name of a model's route and of its policy."""
+    return name_of(profile, "model", route.model)
+
+
+def own_traffic(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[str, GatewayBackend], kinds: Sequence[str]) -> list[Manifest]:
+    """Return the policy of a model with settings or a pool of its own, on its routes of these kinds."""
+    if not has_pool(route):
+        return []
+    name = model_name(profile, route)
+    targets = [{"group": GATEWAY_API, "kind": kind, "name": name} for kind in kinds]
+    paths = [backends[target.backend_id].health_path for target in route.targets]
+    spec = {"targetRefs": targets, **traffic(profile, route.traffic, paths)}
+    return [manifest(profile, "BackendTrafficPolicy", name, spec, model=route.model)]
+
+
+def backend_refs(profile: GatewayProfile, route: GatewayRoute) -> list[Json]:
+    """Return the engines of a model by weight; raises GatewayRejected for what Envoy Gateway cannot do."""
+    if len(route.targets) > MAX_TARGETS:
+        raise GatewayRejected(f"model '{route.model}' has {len(route.targets)} backends; a route of Gateway API takes {MAX_TARGETS}")
+    fallbacks = fallbacks_of(route)
+    targets = sorted(route.targets, key=lambda target: (target.priority, target.backend_id))
+    return [
+        {
+            "group": ENVOY_GATEWAY,
+            "kind": "Backend",
+            "name": engine_name(profile, target.backend_id, fallback=target.backend_id in fallbacks),
+            "weight": target.weight,
+        }
+        for target in targets
+    ]
+
+
+def fallbacks_of(route: GatewayRoute) -> frozenset[str]:
+    """Return the engines that get requests only as far as the others are down."""
+    priorities = sorted({target.priority for target in route.targets})
+    if len(priorities) > 2:
+        raise GatewayRejected(
+            f"model '{route.model}' has backends of {len(priorities)} priorities; Envoy Gateway knows two: the first, and a fallback"
+        )
+    return frozenset(target.backend_id for target in route.targets if target.priority != priorities[0])
+
+
+def parents(profile: GatewayProfile, listeners: tuple[Listener, ...]) -> list[Json]:
+    """Return the listeners that a route is for."""
+    return [{"group": GATEWAY_API, "kind": "Gateway", "name": profile.gateway, "sectionName": listener.name} for listener in listeners]
+
+
+def _extension(name: str) -> Json:
+    return {"type": "ExtensionRef", "extensionRef": {"group": ENVOY_GATEWAY, "kind": "HTTPRouteFilter", "name": name}}
