@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.engine import MODEL
 from benchmarks.measuring import Cpu, Worker, family, in_turn, median_of, ratio, result, worker
 from controlplane.gateway.bootstrap import BootstrapParams, render_bootstrap
+from controlplane.gateway.clusters import GatewayFiles
 from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState
 from controlplane.gateway.render import CDS_FILE, RDS_FILE, render
 from standalone import binaries
@@ -104,7 +105,7 @@ def asking_envoy(folder: Path, engine_port: int) -> Iterator[tuple[int, dict[str
     port, xds = free_port(), folder / "xds"
     xds.mkdir(parents=True)
     state = GatewayState((GatewayBackend("engine", f"http://127.0.0.1:{engine_port}"),), (GatewayRoute.to_one(MODEL, "engine"),))
-    for name, content in zip((CDS_FILE, RDS_FILE), render(state, ""), strict=True):
+    for name, content in zip((CDS_FILE, RDS_FILE), render(state, GatewayFiles("", xds / "secrets")), strict=True):
         (xds / name).write_bytes(content.to_json())
     with contextlib.ExitStack() as stack:
         services = {name: stack.enter_context(worker("benchmarks.no_services", name, f"unix:{folder}/{name}")) for name in ("extauth", "extproc")}

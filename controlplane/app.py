@@ -69,7 +69,8 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
     key_rules = KeyRules(
         {version: bytes.fromhex(secret.get_secret_value()) for version, secret in settings.peppers.items()}, settings.key_env, settings.keys_per_user
     )
-    reconciler = Reconciler(engine, _gateway(settings))
+    credentials = CredentialFolder(settings.backend_credentials_dir)
+    reconciler = Reconciler(engine, _gateway(settings, credentials))
     try:
         async with AsyncExitStack() as stack:
             egress = stack.enter_context(open_egress(settings.egress_allowed_networks))
@@ -85,9 +86,9 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 key_rules=key_rules,
                 validation_pace=Pace(settings.validations_per_minute),
                 egress=egress,
-                probing=_probing(settings, egress),
+                probing=_probing(settings, egress, credentials),
                 counters=counters,
-                publisher=_publisher(settings, reconciler, key_rules, egress),
+                publisher=_publisher(settings, reconciler, key_rules, egress, credentials),
                 new_org_approval=settings.new_org_approval,
             )
             yield api.build(runtime)
@@ -105,9 +106,9 @@ def _sessions(settings: ApiSettings) -> Sessions:
     )
 
 
-def _probing(settings: ApiSettings, egress: Egress) -> Probing:
+def _probing(settings: ApiSettings, egress: Egress, credentials: CredentialFolder) -> Probing:
     return Probing(
-        HttpProber(egress, CredentialFolder(settings.backend_credentials_dir)),
+        HttpProber(egress, credentials),
         Intervals(settings.probe_interval, settings.discovery_interval),
         Thresholds(settings.probes_to_go_down, settings.probes_to_come_up),
     )
@@ -122,16 +123,16 @@ def _mailer(settings: ApiSettings) -> Mailer:
     return SmtpMailer(settings.smtp_host, settings.smtp_port, settings.smtp_security, settings.smtp_username, password, settings.mail_from)
 
 
-def _publisher(settings: ApiSettings, reconciler: Reconciler, key_rules: KeyRules, egress: Egress) -> Publisher:
+def _publisher(settings: ApiSettings, reconciler: Reconciler, key_rules: KeyRules, egress: Egress, credentials: CredentialFolder) -> Publisher:
     tries = settings.gateway_dir is not None
     canary = HttpCanary(settings.canary_url or settings.gateway_url, settings.canary_seconds) if tries else NoCanary()
-    return Publisher(reconciler, key_rules, egress, settings.gateway_url, settings.metering, canary, settings.publications_per_org)
+    return Publisher(reconciler, key_rules, egress, credentials, settings.gateway_url, settings.metering, canary, settings.publications_per_org)
 
 
-def _gateway(settings: ApiSettings) -> Gateway:
+def _gateway(settings: ApiSettings, credentials: CredentialFolder) -> Gateway:
     if settings.gateway_dir is None:
         return NoGateway()
-    return FileXdsGateway(settings.gateway_dir, settings.envoy_admin, envoy_log=settings.envoy_log)
+    return FileXdsGateway(settings.gateway_dir, settings.envoy_admin, envoy_log=settings.envoy_log, credentials=credentials)
 
 
 @asynccontextmanager

@@ -99,6 +99,12 @@ _BY_DOMAIN = (
     Entry("too_many_rules", (409,), "The org has as many rules as it may. End one first.", ("approval_rule.create",)),
     Entry("wrong_approval_state", (409,), "There is no such step from the state that the model is in. `detail` says what there is.", _DECIDED),
     Entry("backend_exists", (409,), "The name is taken. Choose another one.", ("backend.create",)),
+    Entry(
+        "credential_unusable",
+        (422,),
+        "The credential that the backend is shown cannot be read. Is its file in IAS_BACKEND_CREDENTIALS_DIR, readable, and one line?",
+        ("backend.update", "model.publish", "model.update"),
+    ),
     Entry("backend_in_use", (409,), "Published models use the backend. Unpublish or move them first.", ("backend.delete",)),
     Entry("backend_not_found", (404,), "There is no such backend.", ("backend.*", "approval_rule.create")),
     Entry("catalog_model_not_found", (404,), "The catalog has no such model.", ("catalog.*",)),

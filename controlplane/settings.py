@@ -173,7 +173,7 @@ class ApiSettings(DatabaseSettings, MailSettings, CountersSettings, EgressSettin
     """Good probes in a row after which it is healthy again."""
 
     backend_credentials_dir: Path | None = None
-    """Folder of the credentials that backends are shown, a file for each name; read at each probe, so that a new one needs no restart."""
+    """Folder of the credentials that backends are shown, a file for each name; read again every ten seconds, so that a new one needs no restart."""
 
     @field_validator("api_listen")
     @classmethod

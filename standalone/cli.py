@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +54,18 @@ def _engines(values: list[str]) -> dict[str, str]:
     return engines
 
 
+def _engine_keys(values: list[str], engines: Mapping[str, str]) -> dict[str, Path]:
+    keys: dict[str, Path] = {}
+    for value in values:
+        name, equals, file = value.partition("=")
+        if not equals or name not in engines:
+            raise typer.BadParameter(f"'{value}' is not NAME=FILE with the name of an --engine")
+        if not os.access(file, os.R_OK) or not Path(file).is_file():
+            raise typer.BadParameter(f"the key of the engine '{name}' cannot be read: {file}")
+        keys[name] = Path(file).absolute()
+    return keys
+
+
 @app.command("up")
 def up_command(
     home: Annotated[
@@ -66,6 +79,10 @@ def up_command(
     engine: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=URL", help="An engine to register as a backend; may be repeated. Without any, a simulator runs as 'sim'."),
+    ] = None,
+    engine_key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=FILE", help="The file with the key that an engine demands (vLLM: --api-key); a new key in it is taken by itself."),
     ] = None,
     metering: Annotated[
         Metering,
@@ -82,7 +99,8 @@ def up_command(
         host=host,
         gateway_port=gateway_port,
         api_port=api_port,
-        engines=_engines(engine or []),
+        engines=(engines := _engines(engine or [])),
+        engine_keys=_engine_keys(engine_key or [], engines),
         metering=metering,
         ready_file=ready_file.absolute() if ready_file else None,
     )

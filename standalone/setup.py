@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +35,8 @@ async def set_up(
     database_url: str,
     gateway_directory: Path,
     engines: Sequence[tuple[str, str]],
+    credentials_directory: Path,
+    with_credential: Collection[str],
     password_file: Path,
     control_plane_password: str,
     data_plane_password: str,
@@ -52,25 +54,26 @@ async def set_up(
                 # Before the commit: a password that nobody can read would lock everybody out.
                 write_private(password_file, json.dumps({"admin_username": first[0], "admin_password": first[1]}))
         with open_egress(EgressSettings.load().egress_allowed_networks) as egress:
+            prober = HttpProber(egress, CredentialFolder(credentials_directory))
             for name, url in engines:
                 async with unit_of_work(engine) as uow:
-                    await _register(uow, HttpProber(egress, CredentialFolder(None)), name, url)
+                    await _register(uow, prober, name, url, name if name in with_credential else None)
     finally:
         passwords.close()
         await engine.dispose()
 
 
-async def _register(uow: UnitOfWork, prober: Prober, name: str, base_url: str) -> None:
-    """Make a backend, or give it its address of today; a dead one is registered as unhealthy."""
+async def _register(uow: UnitOfWork, prober: Prober, name: str, base_url: str, credential: str | None) -> None:
+    """Make a backend, or give it its address and credential of today; a dead one is registered as unhealthy."""
     repository = BackendRepository(uow, EVERYTHING)
-    verdict = await prober.probe(Probe(base_url))
+    verdict = await prober.probe(Probe(base_url, credential=credential))
     now = datetime.now(UTC)
     if (found := await repository.find(name, for_update=True)) is None:
         backend_id = new_id()
-        await repository.add({"id": backend_id, "name": name, "base_url": base_url})
+        await repository.add({"id": backend_id, "name": name, "base_url": base_url, "credential": credential})
     else:
         backend_id = found.id
-        await repository.change(backend_id, {"base_url": base_url})
+        await repository.change(backend_id, {"base_url": base_url} | ({"credential": credential} if credential else {}))
     await repository.record(backend_id, verdict, now, Thresholds(), decides=True)
 
 
@@ -82,12 +85,18 @@ def main() -> int:
     parser.add_argument("--control-plane-password-file", type=Path, required=True, help="password of the database role that API and worker use")
     parser.add_argument("--data-plane-password-file", type=Path, required=True, help="password of the database role that extauth uses")
     parser.add_argument("--backend", action="append", default=[], metavar="NAME=URL", help="an engine to register")
+    parser.add_argument("--credentials-directory", type=Path, required=True, help="folder of the credentials that engines are shown")
+    parser.add_argument("--credential", action="append", default=[], metavar="NAME", help="an engine that is shown the credential of its name")
     arguments = parser.parse_args()
     try:
         engines = [(name, canonical_base_url(url)) for name, _, url in (value.partition("=") for value in arguments.backend)]
         url = DatabaseSettings.load().database_url.get_secret_value()
         passwords = [file.read_text().strip() for file in (arguments.control_plane_password_file, arguments.data_plane_password_file)]
-        asyncio.run(set_up(url, arguments.gateway_directory, engines, arguments.password_file, *passwords))
+        asyncio.run(
+            set_up(
+                url, arguments.gateway_directory, engines, arguments.credentials_directory, arguments.credential, arguments.password_file, *passwords
+            )
+        )
     except (ValueError, OSError, database.DatabaseIsNewer) as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -30,14 +30,19 @@ _KEEPS_ITS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRES
 
 
 class Stack:
-    """The parts of one service in `home`. `engines` maps backend names to URLs; without any, the simulator is the engine."""
+    """The parts of one service in `home`.
 
-    def __init__(self, home: Home, ports: Ports, engines: Mapping[str, str], metering: Metering = "inline") -> None:
+    `engines` maps backend names to URLs; without any, the simulator is the engine. `engine_keys` has the files of the keys that they demand.
+    """
+
+    def __init__(self, home: Home, ports: Ports, engines: Mapping[str, str], engine_keys: Mapping[str, Path], metering: Metering = "inline") -> None:
         self.home = home
         self.metering = metering
         self.ports = ports
         self.engines = engines or {SIMULATOR: ports.simulator.url}
         self.simulated = not engines
+        self.engine_keys = engine_keys
+        self.credentials = home.folder("credentials")
         database_password = home.secret_file("database_password", random_secret)
         self._control_plane_password = home.secret_file("control_plane_password", random_secret)
         self._data_plane_password = home.secret_file("data_plane_password", random_secret)
@@ -107,14 +112,18 @@ class Stack:
     async def _setup(self) -> None:
         """Migrate, make the first System Admin, register the engines: one short process, so that we stay small."""
         backends = [argument for name, url in self.engines.items() for argument in ("--backend", f"{name}={url}")]
+        for name, file in self.engine_keys.items():
+            self._link_credential(name, file)
+            backends += ["--credential", name]
         files = {
             "gateway-directory": self.gateway_directory,
+            "credentials-directory": self.credentials,
             "password-file": self.first_password,
             "control-plane-password-file": self._control_plane_password,
             "data-plane-password-file": self._data_plane_password,
         }
         arguments = [*(argument for name, path in files.items() for argument in (f"--{name}", str(path))), *backends]
-        program = self._python("setup", "standalone.setup", *arguments, environment=self._database | self._egress)
+        program = self._python("setup", "standalone.setup", *arguments, environment=self._database | self._egress | self._credentials)
         program.log.unlink(missing_ok=True)
         try:
             await asyncio.to_thread(run, program)
@@ -126,6 +135,7 @@ class Stack:
             **self._control_plane_database,
             **self._valkey_url,
             **self._egress,
+            **self._credentials,
             "IAS_API_LISTEN": str(self.ports.api),
             "IAS_PEPPERS_FILE": str(self._peppers),
             "IAS_PUBLIC_URL": self.ports.api.url,
@@ -240,6 +250,17 @@ class Stack:
         """This machine's own addresses, those that `--engine` names, and the operator's list."""
         networks = allowed_networks(self.engines.values(), os.environ.get("IAS_EGRESS_ALLOWED_NETWORKS", ""))
         return {"IAS_EGRESS_ALLOWED_NETWORKS_FILE": str(self._private("egress_allowed_networks", networks))}
+
+    @cached_property
+    def _credentials(self) -> dict[str, str]:
+        """The folder of what engines are shown: the home's own, where an operator may put others."""
+        return {"IAS_BACKEND_CREDENTIALS_DIR": str(self.credentials)}
+
+    def _link_credential(self, name: str, file: Path) -> None:
+        """Name the file of a person's own, so that what is written there tomorrow is what the engine is shown then."""
+        link = self.credentials / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
 
     @cached_property
     def _kafka(self) -> dict[str, str]:

@@ -32,6 +32,8 @@ class Options:
     gateway_port: int
     api_port: int
     engines: Mapping[str, str]
+    engine_keys: Mapping[str, Path]
+    """Files with the keys that engines demand, by the name of the engine."""
     metering: Metering
     ready_file: Path | None
 
@@ -50,7 +52,7 @@ def up(options: Options) -> int:
     except HomeError as error:
         return _fail(str(error), error.exit_code)
     try:
-        return asyncio.run(_Run(Stack(home, ports, options.engines, options.metering), options.ready_file).run())
+        return asyncio.run(_Run(Stack(home, ports, options.engines, options.engine_keys, options.metering), options.ready_file).run())
     except (PostgresFailed, BinaryMissing, OSError) as error:
         return _fail(str(error))
     finally:

@@ -17,9 +17,10 @@ class CredentialFolder:
 
     def header(self, name: str | None) -> dict[str, str]:
         """Return the header that shows a credential to a provider; none for None. Raises CredentialUnusable."""
-        return {} if name is None else {"authorization": f"Bearer {self._read(name)}"}
+        return {} if name is None else {"authorization": f"Bearer {self.read(name)}"}
 
-    def _read(self, name: str) -> str:
+    def read(self, name: str) -> str:
+        """Return a credential as it is now. Raises CredentialUnusable."""
         if self._directory is None:
             raise CredentialUnusable(f"the credential '{name}' cannot be read: IAS_BACKEND_CREDENTIALS_DIR is not set")
         try:

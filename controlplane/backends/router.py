@@ -11,7 +11,7 @@ from controlplane.backends.repository import BackendRepository
 from controlplane.backends.schemas import BackendDetailView, BackendList, BackendView, ChangeBackend, RegisterBackend, detail_of, view_of
 from controlplane.catalog.schemas import DiscoveryView, discovery_view
 from controlplane.idempotency.route import Router
-from controlplane.runtime import RuntimeNow
+from controlplane.runtime import Runtime, RuntimeNow
 from ias.roles import Permission
 
 router = Router(tags=["backends"])
@@ -45,13 +45,17 @@ async def get(backend: str, access: ModelManager) -> BackendDetailView:
 @router.put("/backend/{backend}", name="backend.update")
 async def change(backend: str, body: ChangeBackend, access: ModelManager, runtime: RuntimeNow) -> BackendView:
     """Change how an engine is probed, and the credential that it is shown; then it is probed."""
-    return view_of(await service.change(access, runtime.probing, backend, body))
+    view = view_of(await service.change(access, runtime.probing, runtime.publisher.credentials, backend, body))
+    await _tell_gateway(access, runtime)
+    return view
 
 
 @router.post("/backend/{backend}/check", name="backend.check")
 async def check(backend: str, access: ModelManager, runtime: RuntimeNow) -> BackendView:
-    """Probe an engine now."""
-    return view_of(await service.check(access, runtime.probing, backend))
+    """Probe an engine now, and have the gateway show it its credential of now."""
+    view = view_of(await service.check(access, runtime.probing, backend))
+    await _tell_gateway(access, runtime)
+    return view
 
 
 @router.post("/backend/{backend}/discover", name="backend.discover")
@@ -64,3 +68,9 @@ async def discover(backend: str, access: ModelManager, runtime: RuntimeNow) -> D
 async def remove(backend: str, access: ModelManager) -> None:
     """Remove an engine that no published model uses."""
     await service.remove(access, backend)
+
+
+async def _tell_gateway(access: Access, runtime: Runtime) -> None:
+    """Have the gateway take what is written now, and not at its next look in ten seconds."""
+    await access.uow.checkpoint()
+    runtime.publisher.reconciler.wake()

@@ -28,13 +28,14 @@ Seconds = Annotated[float, Field(ge=0.5, le=86_400)]
 
 
 class ChangeBackend(ApiModel):
-    """How a backend is probed, and what it is shown. What is not given stays; null is the default again."""
+    """How a backend is probed, and what credential it is shown. What is not given stays; null is the default again."""
 
     probe_interval_s: Seconds | None = Field(default=None, description="seconds between two probes; by default IAS_PROBE_INTERVAL")
     discovery_interval_s: Seconds | None = Field(default=None, description="seconds between two lists of models; by default IAS_DISCOVERY_INTERVAL")
     credential: CredentialName | None = Field(
         default=None,
-        description="name of the credential that probes show, a file in the folder IAS_BACKEND_CREDENTIALS_DIR; never the credential itself",
+        description="name of the credential that it is shown, by probes and by the gateway: a file in the folder IAS_BACKEND_CREDENTIALS_DIR,"
+        " sent as a bearer token; never the credential itself",
     )
 
 

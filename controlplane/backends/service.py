@@ -7,6 +7,7 @@ from sqlalchemy import Row
 
 from controlplane import errors
 from controlplane.authorization import Access
+from controlplane.backends.credentials import CredentialFolder, CredentialUnusable
 from controlplane.backends.ports import Probe, Probing
 from controlplane.backends.repository import BackendRepository
 from controlplane.backends.rules import Verdict
@@ -35,10 +36,17 @@ async def register(access: Access, probing: Probing, body: RegisterBackend) -> R
     return await find(access, str(backend_id))
 
 
-async def change(access: Access, probing: Probing, id_or_name: str, body: ChangeBackend) -> Row[Any]:
-    """Change how a backend is probed and shown our credential, and probe it; what is not given stays. Raises Problem 404."""
+async def change(access: Access, probing: Probing, credentials: CredentialFolder, id_or_name: str, body: ChangeBackend) -> Row[Any]:
+    """Change how a backend is probed and shown our credential, and probe it; what is not given stays.
+
+    Raises:
+        Problem: 404; 422 for a credential that cannot be read while a publication needs it.
+    """
     backend = await find(access, id_or_name)
-    await BackendRepository(access.uow, access.reach).change(backend.id, body.model_dump(exclude_unset=True))
+    repository = BackendRepository(access.uow, access.reach)
+    if await repository.in_use(backend.id):
+        check_credential(credentials, body.credential)
+    await repository.change(backend.id, body.model_dump(exclude_unset=True))
     return await check(access, probing, str(backend.id))
 
 
@@ -48,6 +56,14 @@ async def check_address(egress: Egress, base_url: str) -> None:
         await egress.check(base_url)
     except EgressDenied as denial:
         raise Problem(422, "egress_denied", str(denial)) from None
+
+
+def check_credential(credentials: CredentialFolder, name: str | None) -> None:
+    """Raise Problem 422 for a credential that cannot be read now; None is none."""
+    try:
+        credentials.header(name)
+    except CredentialUnusable as problem:
+        raise Problem(422, "credential_unusable", f"{str(problem)[0].upper()}{str(problem)[1:]}.") from None
 
 
 async def find(access: Access, id_or_name: str) -> Row[Any]:

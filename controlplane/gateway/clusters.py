@@ -9,12 +9,15 @@ engines of a pool how they are, so that a dead one is left out without a word fr
 import hashlib
 import ipaddress
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
 from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayTarget, GatewayTraffic
+from controlplane.gateway.upstream_credentials import endpoint_metadata, engine_filters, pool_filters
 
 Json = dict[str, Any]
 
@@ -50,9 +53,20 @@ _OUTLIERS: Json = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class GatewayFiles:
+    """What clusters name on the gateway's disk."""
+
+    trusted_ca: str
+    """The CAs that https engines are checked against."""
+    secrets: Path
+    """The folder of `secret_files.SecretFiles`; absolute."""
+
+
 def cluster_name(backend: GatewayBackend) -> str:
-    """Return a name that changes with the address: an engine that moves is a new cluster, and streams to the old one finish there."""
-    return f"engine-{backend.backend_id}-{hashlib.sha256(backend.base_url.encode()).hexdigest()[:8]}"
+    """Return a name that changes with what is in it: an engine that moves is a new cluster, and streams to the old one finish there."""
+    content = f"{backend.base_url} {backend.credential}" if backend.credential else backend.base_url
+    return f"engine-{backend.backend_id}-{_digest(content.encode(), 8)}"
 
 
 def has_pool(route: GatewayRoute) -> bool:
@@ -60,26 +74,27 @@ def has_pool(route: GatewayRoute) -> bool:
     return len(route.targets) > 1 or route.traffic != GatewayTraffic()
 
 
-def engine_cluster(backend: GatewayBackend, trusted_ca: str) -> Json:
+def engine_cluster(backend: GatewayBackend, files: GatewayFiles) -> Json:
     """Return the cluster that all models of an engine share; raise GatewayRejected for an address that is none."""
     name, url = cluster_name(backend), _address_of(backend)
-    cluster = _cluster(GatewayTraffic(), static=_is_ip(url.hostname or ""))
+    cluster = _cluster(GatewayTraffic(), engine_filters(backend.credential, files.secrets), static=_is_ip(url.hostname or ""))
     cluster |= {"name": name, "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": _endpoint(url)}]}]}}
     if url.scheme == "https":
-        cluster["transport_socket"] = _tls(url.hostname or "", trusted_ca)
+        cluster["transport_socket"] = _tls(url.hostname or "", files.trusted_ca)
     return cluster
 
 
-def pool_cluster(route: GatewayRoute, backends: Mapping[str, GatewayBackend], trusted_ca: str) -> Json:
+def pool_cluster(route: GatewayRoute, backends: Mapping[str, GatewayBackend], files: GatewayFiles) -> Json:
     """Return the cluster of a model of its own. Its name changes with its content, so that a change never touches what runs."""
     targets = sorted(route.targets, key=lambda target: (target.priority, target.backend_id))
     urls = {target.backend_id: _address_of(backends[target.backend_id]) for target in targets}
     ranks = {priority: rank for rank, priority in enumerate(sorted({target.priority for target in targets}))}
-    cluster = _cluster(route.traffic, static=all(_is_ip(url.hostname or "") for url in urls.values()))
+    filters = pool_filters((backends[target.backend_id] for target in targets), files.secrets)
+    cluster = _cluster(route.traffic, filters, static=all(_is_ip(url.hostname or "") for url in urls.values()))
     cluster["circuit_breakers"]["thresholds"][0]["max_retries"] = _POOL_RETRIES
     if secure := {backend_id: url for backend_id, url in urls.items() if url.scheme == "https"}:
         cluster["transport_socket_matches"] = [
-            {"name": backend_id, "match": {"backend": backend_id}, "transport_socket": _tls(url.hostname or "", trusted_ca)}
+            {"name": backend_id, "match": {"backend": backend_id}, "transport_socket": _tls(url.hostname or "", files.trusted_ca)}
             for backend_id, url in secure.items()
         ]
     if len(targets) > 1:
@@ -87,17 +102,24 @@ def pool_cluster(route: GatewayRoute, backends: Mapping[str, GatewayBackend], tr
         cluster["common_lb_config"] = {"healthy_panic_threshold": {"value": 0}, "locality_weighted_lb_config": {}}
         cluster["outlier_detection"] = _OUTLIERS
         if len(paths := {backends[target.backend_id].health_path for target in targets}) == 1:
-            cluster["health_checks"] = [{**_HEALTH_CHECK, "http_health_check": {"path": paths.pop()}}]
-    endpoints = [_locality(target, ranks[target.priority], urls[target.backend_id]) for target in targets]
+            check: Json = {"path": paths.pop()}
+            if filters:
+                # Envoy's own question carries no credential: an engine that refuses it for that is there.
+                check["expected_statuses"] = [{"start": status, "end": status + 1} for status in (200, 401, 403)]
+            cluster["health_checks"] = [{**_HEALTH_CHECK, "http_health_check": check}]
+    endpoints = [_locality(target, ranks[target.priority], urls[target.backend_id], marked=bool(filters)) for target in targets]
     name = f"pool-{_digest(route.model.encode(), 12)}-{_digest(_encode([cluster, endpoints]), 8)}"
     return cluster | {"name": name, "load_assignment": {"cluster_name": name, "endpoints": endpoints}}
 
 
-def _locality(target: GatewayTarget, priority: int, url: SplitResult) -> Json:
+def _locality(target: GatewayTarget, priority: int, url: SplitResult, *, marked: bool) -> Json:
     """One locality for each target: its weight holds however many addresses its name has."""
     endpoint: Json = {"endpoint": {**_endpoint(url), "health_check_config": {"hostname": url.netloc}}}
+    metadata = endpoint_metadata(target.backend_id) if marked else {}
     if url.scheme == "https":
-        endpoint["metadata"] = {"filter_metadata": {"envoy.transport_socket_match": {"backend": target.backend_id}}}
+        metadata["envoy.transport_socket_match"] = {"backend": target.backend_id}
+    if metadata:
+        endpoint["metadata"] = {"filter_metadata": metadata}
     return {
         "locality": {"region": target.backend_id},
         "priority": priority,
@@ -106,7 +128,7 @@ def _locality(target: GatewayTarget, priority: int, url: SplitResult) -> Json:
     }
 
 
-def _cluster(traffic: GatewayTraffic, *, static: bool) -> Json:
+def _cluster(traffic: GatewayTraffic, filters: list[Json], *, static: bool) -> Json:
     thresholds = {
         "max_connections": _limit(traffic.max_connections),
         "max_pending_requests": _limit(traffic.max_pending_requests),
@@ -126,6 +148,7 @@ def _cluster(traffic: GatewayTraffic, *, static: bool) -> Json:
                 # vLLM and other uvicorn servers close idle connections after 5 s: close first, or a request meets the closing one.
                 "common_http_protocol_options": {"idle_timeout": "4s"},
                 "explicit_http_config": {"http_protocol_options": {}},
+                **({"http_filters": filters} if filters else {}),
             }
         },
     }

@@ -16,13 +16,17 @@ from typing import TypeGuard
 import httpx2
 import msgspec
 
+from controlplane.backends.credentials import CredentialFolder
+from controlplane.gateway.clusters import GatewayFiles
 from controlplane.gateway.ports import GatewayRejected, GatewayState, GatewayUnreachable
-from controlplane.gateway.render import CDS_FILE, RDS_FILE, ROUTE_CONFIG_NAME, Resources, render, resources
+from controlplane.gateway.render import CDS_FILE, RDS_FILE, ROUTE_CONFIG_NAME, Resources, render, resources, without_engines
+from controlplane.gateway.secret_files import SecretFiles
 from ias import logs
 
 log = logs.get(__name__)
 
 SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
+SECRETS_FOLDER = "secrets"
 
 _CONFIRM_S = 5.0
 _WARM_S = 2.0
@@ -52,7 +56,7 @@ class _Served:
 def write_initial_files(directory: Path) -> None:
     """Make the files of a gateway without models where they are missing or unreadable: Envoy does not start without them."""
     directory.mkdir(parents=True, exist_ok=True)
-    for name, empty in zip((CDS_FILE, RDS_FILE), render(GatewayState(), SYSTEM_CA), strict=True):
+    for name, empty in zip((CDS_FILE, RDS_FILE), render(GatewayState(), GatewayFiles(SYSTEM_CA, directory / SECRETS_FOLDER)), strict=True):
         if _read(directory / name) is None:
             _replace(directory / name, empty)
 
@@ -61,19 +65,30 @@ class FileXdsGateway:
     """Writes below `directory` and asks Envoy's admin interface whether it took it.
 
     `envoy_log` is the file that takes Envoy's standard error, if one does: the only place where it says why it refused something.
+    An engine whose credential cannot be read gets no request: it is left out until it can be.
     """
 
-    def __init__(self, directory: Path, admin_url: str, *, trusted_ca: str = SYSTEM_CA, envoy_log: Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        admin_url: str,
+        *,
+        trusted_ca: str = SYSTEM_CA,
+        envoy_log: Path | None = None,
+        credentials: CredentialFolder | None = None,
+    ) -> None:
         self._directory = directory
         self._admin_url = admin_url.rstrip("/")
-        self._trusted_ca = trusted_ca
+        self._files = GatewayFiles(trusted_ca, directory.absolute() / SECRETS_FOLDER)
+        self._secrets = SecretFiles(self._files.secrets, credentials or CredentialFolder(None))
         self._envoy_log = envoy_log
         self._one_at_a_time = asyncio.Lock()
         write_initial_files(directory)
 
     async def apply(self, state: GatewayState) -> None:
         async with self._one_at_a_time, self._admin() as admin:
-            clusters, routes = await asyncio.to_thread(render, state, self._trusted_ca)
+            usable = await asyncio.to_thread(self._with_credentials, state)
+            clusters, routes = await asyncio.to_thread(render, usable, self._files)
             before = {name: _read(self._directory / name) for name in (CDS_FILE, RDS_FILE)}
             old = before[CDS_FILE]
             kept = old.resources if _is_ours(old) else ()
@@ -84,12 +99,22 @@ class FileXdsGateway:
                 if both.version != clusters.version:
                     await asyncio.sleep(_REMOVE_AFTER_S)
                     await self._publish(admin, CDS_FILE, clusters)
+                self._secrets.remove_all_but({backend.credential for backend in usable.backends if backend.credential})
             except GatewayRejected:
                 # Envoy still serves the old state, but not after a restart unless the files say so too.
                 for name in (RDS_FILE, CDS_FILE):
                     if (content := before[name]) is not None:
                         _replace(self._directory / name, content)
                 raise
+
+    def _with_credentials(self, state: GatewayState) -> GatewayState:
+        """Write what engines are shown, and leave out those for which there is nothing to show."""
+        unusable = self._secrets.write({backend.credential for backend in state.backends if backend.credential})
+        ids = {backend.backend_id for backend in state.backends if backend.credential in unusable}
+        for backend in state.backends:
+            if backend.backend_id in ids:
+                log.error("engine_left_out", backend_id=backend.backend_id, reason=unusable[backend.credential])
+        return without_engines(state, ids)
 
     def _admin(self) -> httpx2.AsyncClient:
         # An empty TLS context: admin is plain HTTP, and loading the system's CAs would cost 80 ms for each change.

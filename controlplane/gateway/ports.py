@@ -13,6 +13,8 @@ class GatewayBackend:
     """`http(s)://host:port` without a path; canonical, so that equal backends are equal strings."""
     health_path: str = "/health"
     """Answers 200 while the engine can serve."""
+    credential: str = ""
+    """The name of the credential that requests to the engine carry, as `Authorization: Bearer`; never the credential itself. Empty: none."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,6 +51,7 @@ class GatewayRoute:
 
     model: str
     targets: tuple[GatewayTarget, ...]
+    """Empty: requests get 503."""
     traffic: GatewayTraffic = GatewayTraffic()
     external_path: str = ""
     """A second place of the model; requests to it, and below it, reach authorization too."""

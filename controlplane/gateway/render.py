@@ -6,13 +6,13 @@ pass falls through to the routes below it, none of which leads to an engine.
 """
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from controlplane.gateway.clusters import cluster_name, engine_cluster, has_pool, pool_cluster
+from controlplane.gateway.clusters import GatewayFiles, cluster_name, engine_cluster, has_pool, pool_cluster
 from controlplane.gateway.ports import GatewayRejected, GatewayRoute, GatewayState
 from ias import headers
 
@@ -25,6 +25,7 @@ INFERENCE_PREFIXES = ("/v1/", "/v2/", "/models/")
 """Paths that reach extauth, beside `/v2` and those of publications. Everything else is unknown here, without a question to anyone."""
 
 _TYPE = "type.googleapis.com/envoy."
+_ROUTE = _TYPE + "config.route.v3.Route"
 _ENVOY_HEADERS = ("x-envoy-auth-partial-body", "x-envoy-external-address", "x-envoy-internal")
 """What Envoy itself writes into requests; no engine's business."""
 _CODINGS = "accept-encoding"
@@ -58,8 +59,16 @@ def resources(items: Iterable[Json]) -> Resources:
     return Resources(hashlib.sha256(_encode(ordered)).hexdigest()[:16], ordered)
 
 
-def render(state: GatewayState, trusted_ca: str) -> tuple[Resources, Resources]:
-    """Return clusters and routes; `trusted_ca` is the file of CAs that https engines are checked against.
+def without_engines(state: GatewayState, backend_ids: Collection[str]) -> GatewayState:
+    """Return the state in which nothing goes to these engines; a model with no other one answers 503."""
+    return GatewayState(
+        tuple(backend for backend in state.backends if backend.backend_id not in backend_ids),
+        tuple(replace(route, targets=tuple(target for target in route.targets if target.backend_id not in backend_ids)) for route in state.routes),
+    )
+
+
+def render(state: GatewayState, files: GatewayFiles) -> tuple[Resources, Resources]:
+    """Return clusters and routes.
 
     Raises:
         GatewayRejected: a model has two routes, or its backend is not in the state.
@@ -67,15 +76,17 @@ def render(state: GatewayState, trusted_ca: str) -> tuple[Resources, Resources]:
     backends = {backend.backend_id: backend for backend in state.backends}
     if len(backends) != len(state.backends):
         raise GatewayRejected("two backends have the same id")
-    clusters = [engine_cluster(backend, trusted_ca) for backend in state.backends]
+    clusters = [engine_cluster(backend, files) for backend in state.backends]
     models: dict[str, Json] = {}
     for route in state.routes:
         if missing := [target.backend_id for target in route.targets if target.backend_id not in backends]:
             raise GatewayRejected(f"model '{route.model}' goes to backend '{missing[0]}', which is not there")
         if route.model in models:
             raise GatewayRejected(f"model '{route.model}' has two routes")
-        if has_pool(route):
-            pool = pool_cluster(route, backends, trusted_ca)
+        if not route.targets:
+            models[route.model] = {"@type": _ROUTE, "match": {"prefix": "/"}, **_answer(503)}
+        elif has_pool(route):
+            pool = pool_cluster(route, backends, files)
             clusters.append(pool)
             models[route.model] = _model_route(str(pool["name"]), route)
         else:
@@ -174,7 +185,7 @@ def _model_route(cluster: str, route: GatewayRoute) -> Json:
     action: Json = {"cluster": cluster, "timeout": f"{traffic.answer_timeout_s or 0}s", "auto_host_rewrite": True}
     if len(route.targets) > 1 or traffic.silence_timeout_s is not None:
         action["retry_policy"] = _retries(route)
-    return {"@type": _TYPE + "config.route.v3.Route", "match": {"prefix": "/"}, "route": action}
+    return {"@type": _ROUTE, "match": {"prefix": "/"}, "route": action}
 
 
 def _retries(route: GatewayRoute) -> Json:

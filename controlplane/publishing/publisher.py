@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from controlplane.backends.credentials import CredentialFolder
 from controlplane.egress.ports import Egress
 from controlplane.gateway.bootstrap import Metering
 from controlplane.keys.rules import KeyRules
@@ -17,6 +18,8 @@ class Publisher:
     key_rules: KeyRules
     egress: Egress
     """Envoy connects to engines, too: it is sent to none that we may not call."""
+    credentials: CredentialFolder
+    """What engines are shown: none is published that asks for what cannot be read."""
     gateway_url: str
     """Where clients reach the gateway."""
     metering: Metering = "inline"

@@ -40,10 +40,12 @@ class PublicationRepository(Repository):
                 own.c.base_url.label("own_url"),
                 own.c.kind.label("own_kind"),
                 own.c.is_denied.label("own_denied"),
+                own.c.credential.label("own_credential"),
                 shared.c.id.label("target_id"),
                 shared.c.base_url.label("target_url"),
                 shared.c.kind.label("target_kind"),
                 shared.c.is_denied.label("target_denied"),
+                shared.c.credential.label("target_credential"),
                 publication_targets.c.weight,
                 publication_targets.c.priority,
             )
@@ -61,12 +63,12 @@ class PublicationRepository(Repository):
             first = targets[0]
             if all(row.target_id != first.own_id for row in targets):
                 # Published or moved by the version before, which knows one backend only.
-                pool = [] if first.own_denied else [GatewayBackend(str(first.own_id), first.own_url, _health_path(first.own_kind))]
+                pool = [] if first.own_denied else [_backend(first.own_id, first.own_url, first.own_kind, first.own_credential)]
                 weighed = tuple(GatewayTarget(backend.backend_id) for backend in pool)
             else:
                 # Envoy connects by itself: it knows no engine that we may not call.
                 allowed = [row for row in targets if not row.target_denied]
-                pool = [GatewayBackend(str(row.target_id), row.target_url, _health_path(row.target_kind)) for row in allowed]
+                pool = [_backend(row.target_id, row.target_url, row.target_kind, row.target_credential) for row in allowed]
                 weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in allowed)
             if pool:
                 reached |= set(pool)
@@ -241,7 +243,7 @@ class PublicationRepository(Repository):
                 func.jsonb_agg(
                     aggregate_order_by(
                         func.jsonb_build_object(
-                            *("name", backends.c.name, "health", backends.c.health),
+                            *("name", backends.c.name, "health", backends.c.health, "health_reason", backends.c.health_reason),
                             *("weight", publication_targets.c.weight, "priority", publication_targets.c.priority),
                         ),
                         publication_targets.c.priority,
@@ -262,6 +264,7 @@ class PublicationRepository(Repository):
                 owner.c.slug.label("tenant_slug"),
                 first.c.name.label("backend_name"),
                 first.c.health.label("backend_health"),
+                first.c.health_reason.label("backend_health_reason"),
                 targets.label("targets"),
                 tenants.label("tenant_slugs"),
                 hint.label("key_hint"),
@@ -288,5 +291,5 @@ class PublicationRepository(Repository):
         return {row.publication_id: row for row in (await self.uow.execute(query)).all()}
 
 
-def _health_path(kind: str) -> str:
-    return HEALTH_PATHS[ModelType(kind)]
+def _backend(backend_id: UUID, base_url: str, kind: str, credential: str | None) -> GatewayBackend:
+    return GatewayBackend(str(backend_id), base_url, HEALTH_PATHS[ModelType(kind)], credential or "")

@@ -142,6 +142,7 @@ class TargetView(ApiModel):
     weight: int
     priority: int
     health: str
+    health_reason: str | None = Field(description="what was wrong with its last probe")
 
 
 class UsageView(ApiModel):

@@ -109,7 +109,7 @@ async def _changed_values(publisher: Publisher, repository: PublicationRepositor
     if given & {"backend", "backends", "upstream_model"}:
         upstream_model = wanted.upstream_model or (current.model if "upstream_model" in given else current.upstream_model)
         named = wanted if given & {"backend", "backends"} else await those_of_now(repository, current)
-        targets = await find_targets(publisher.egress, repository, named, upstream_model)
+        targets = await find_targets(publisher, repository, named, upstream_model)
         await repository.set_targets(current.id, targets)
         values |= {"backend_id": targets[0].backend.backend_id, "upstream_model": upstream_model}
         _same_protocol(current, wanted, targets[0].backend)

@@ -87,7 +87,7 @@ class Publishing:
         await check_quota(repository, org_id, self.publisher.publications_per_org)
         upstream_model = config.upstream_model or self.name
         rules.check_metering(self.publisher.metering, self.name, upstream_model, held["admission_mode"])
-        self.targets = await find_targets(self.publisher.egress, repository, config, upstream_model)
+        self.targets = await find_targets(self.publisher, repository, config, upstream_model)
         model_type, reason = rules.detect_type(config.model_type, [target.backend for target in self.targets])
         rules.check_key(model_type, config.authentication.require_api_key)
         path = config.external_path or rules.default_path(self.name, model_type)

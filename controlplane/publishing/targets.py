@@ -5,18 +5,19 @@ from typing import Any
 from sqlalchemy import Row
 
 from controlplane.backends.rules import Health
-from controlplane.backends.service import check_address
-from controlplane.egress.ports import Egress
+from controlplane.backends.service import check_address, check_credential
+from controlplane.publishing.publisher import Publisher
 from controlplane.publishing.repository import PublicationRepository
 from controlplane.publishing.rules import Candidate, Chosen, choose_backend, choose_targets
 from controlplane.publishing.schemas import BackendsOfModel, Target
 
 
-async def find_targets(egress: Egress, repository: PublicationRepository, named: BackendsOfModel, upstream_model: str) -> list[Chosen]:
+async def find_targets(publisher: Publisher, repository: PublicationRepository, named: BackendsOfModel, upstream_model: str) -> list[Chosen]:
     """Return where a model goes, in the order of use, with the backends locked against deletion.
 
     Raises:
-        Problem: as in `rules`; egress_denied for an engine whose address may not be called.
+        Problem: as in `rules`; egress_denied for an engine whose address may not be called, credential_unusable for one whose
+            credential cannot be read.
     """
     if named.backends is None:
         rows = {row.id: row for row in await repository.candidates(named.backend, upstream_model)}
@@ -28,7 +29,9 @@ async def find_targets(egress: Egress, repository: PublicationRepository, named:
         known = {name: _candidate(row) for name, row in by_name.items()}
         chosen = choose_targets([(known.get(one.name), one.name, one.weight, one.priority) for one in named.backends], upstream_model)
     for target in chosen:
-        await check_address(egress, rows[target.backend.backend_id].base_url)
+        row = rows[target.backend.backend_id]
+        await check_address(publisher.egress, row.base_url)
+        check_credential(publisher.credentials, row.credential)
     return chosen
 
 

@@ -61,4 +61,4 @@ def _targets(row: Row[Any]) -> list[TargetView]:
     targets = [TargetView(**target) for target in row.targets or ()]
     if any(target.name == row.backend_name for target in targets):
         return targets
-    return [TargetView(name=row.backend_name, weight=100, priority=0, health=row.backend_health)]
+    return [TargetView(name=row.backend_name, weight=100, priority=0, health=row.backend_health, health_reason=row.backend_health_reason)]

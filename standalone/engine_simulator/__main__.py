@@ -7,6 +7,7 @@ from pathlib import Path
 
 import uvloop
 
+from standalone.engine_simulator.api_keys import demanding
 from standalone.engine_simulator.app import Engine
 from standalone.engine_simulator.behaviour import HEADER, Behaviour
 from standalone.engine_simulator.http import serve
@@ -33,6 +34,7 @@ def main() -> None:
         help="when usage is reported: as asked, never, at the end of every stream, or in every event (default: %(default)s)",
     )
     parser.add_argument("--traditional", action="store_true", help="serve a classifier over KServe's v1 and v2 instead, as a model server does")
+    parser.add_argument("--api-key", action="append", default=[], help="answer 401 below /v1 without this key, as vLLM does; may be repeated")
     parser.add_argument("--journal", type=Path, help="write a JSON line for each request that ended to this file")
     arguments = parser.parse_args()
     names = tuple(filter(None, arguments.models.split(",")))
@@ -40,14 +42,14 @@ def main() -> None:
         parser.error("--models names none; use --wildcard-models to serve any name")
     default = Behaviour(tokens=arguments.tokens, pace_ms=arguments.pace_ms, usage=arguments.usage)
     kind = ModelServer if arguments.traditional else Engine
-    uvloop.run(_run(kind(() if arguments.wildcard_models else names, default, Meters(arguments.journal)), arguments.listen))
+    uvloop.run(_run(kind(() if arguments.wildcard_models else names, default, Meters(arguments.journal)), arguments.api_key, arguments.listen))
 
 
-async def _run(engine: Engine | ModelServer, listen: str) -> None:
+async def _run(engine: Engine | ModelServer, api_keys: list[str], listen: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    server = await serve(engine.answer, listen)
+    server = await serve(demanding(api_keys, engine.answer), listen)
     await stop.wait()
     server.close()
     engine.meters.close()

@@ -9,7 +9,9 @@ from fastapi import FastAPI
 
 from controlplane.backends.credentials import CredentialFolder, CredentialUnusable
 from controlplane.backends.prober_http import HttpProber
-from tests.component.controlplane.world import World
+from tests.component.controlplane.publications import publish
+from tests.component.controlplane.world import Person, World
+from tests.support.gateway_memory import MemoryGateway
 from tests.support.stranger import answer, stranger_running
 
 SECRET = "sk-very-secret"
@@ -68,3 +70,27 @@ async def test_probes_show_the_credential_of_now_and_nothing_else_does(
     assert SECRET not in kept + caplog.text + "".join(capsys.readouterr())
     for name in ("../etc/passwd", ".hidden", "a/b", ""):
         assert (await root.call("PUT", "/backend/cloud", {"credential": name})).status_code == 422
+
+
+async def test_nothing_is_published_on_an_engine_whose_credential_cannot_be_read(
+    root: Person, world: World, gateway: MemoryGateway, app: FastAPI, tmp_path: Path
+) -> None:
+    (tmp_path / "provider").write_text(SECRET)
+    runtime, credentials = world.runtime, CredentialFolder(tmp_path)
+    probing = replace(runtime.probing, prober=HttpProber(runtime.egress, credentials))
+    app.state.runtime = replace(runtime, probing=probing, publisher=replace(runtime.publisher, credentials=credentials))
+
+    async with stranger_running(answer(200, b'{"data": [{"id": "m"}]}')) as provider:
+        await root.ok("POST", "/backend", {"name": "cloud", "baseUrl": f"http://127.0.0.1:{provider.port}", "credential": "provider"})
+        (tmp_path / "provider").unlink()
+        refused = await publish(root, "cloudy", upstreamModel="m")
+        assert (refused.status_code, refused.json()["code"]) == (422, "credential_unusable")
+        assert await world.rows("SELECT 1 FROM publications WHERE status <> 'deleted'") == []
+
+        (tmp_path / "provider").write_text(SECRET)
+        assert (await publish(root, "cloudy", upstreamModel="m")).status_code == 201
+        mistyped = await root.call("PUT", "/backend/cloud", {"credential": "provder"})
+        assert (mistyped.status_code, mistyped.json()["code"]) == (422, "credential_unusable")
+        assert (await root.ok("GET", "/backend/cloud"))["credential"] == "provider"
+        (served,) = gateway.served.backends
+        assert served.credential == "provider"

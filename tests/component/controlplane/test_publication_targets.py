@@ -23,8 +23,8 @@ async def test_a_model_at_two_backends(world: World, root: Person, gateway: Memo
     made = (await publish(root, "shared", backends=BOTH)).json()
     assert made["backend"] == "a"
     assert made["backends"] == [
-        {"name": "a", "weight": 300, "priority": 0, "health": "healthy"},
-        {"name": "b", "weight": 100, "priority": 1, "health": "healthy"},
+        {"name": "a", "weight": 300, "priority": 0, "health": "healthy", "healthReason": None},
+        {"name": "b", "weight": 100, "priority": 1, "health": "healthy", "healthReason": None},
     ]
     assert targets(gateway) == [(300, 0), (100, 1)]
     assert len(gateway.served.backends) == 2

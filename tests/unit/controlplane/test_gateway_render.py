@@ -1,16 +1,17 @@
 """From a desired state to Envoy's clusters and routes: pure, deterministic, and one lookup whatever the number of models."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from controlplane.gateway.clusters import cluster_name
+from controlplane.gateway.clusters import GatewayFiles, cluster_name
 from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayState, GatewayTarget, GatewayTraffic
-from controlplane.gateway.render import Resources, render, resources
+from controlplane.gateway.render import Resources, render, resources, without_engines
 from tests.support.golden import assert_golden
 
-CA = "/etc/ssl/certs/ca-certificates.crt"
+FILES = GatewayFiles("/etc/ssl/certs/ca-certificates.crt", Path("/var/lib/gateway/secrets"))
 LOCAL = GatewayBackend("local", "http://127.0.0.1:8000")
 NAMED = GatewayBackend("named", "https://engine.example.org")
 STATE = GatewayState(
@@ -23,30 +24,30 @@ def pretty(content: Resources) -> str:
 
 
 def cluster(base_url: str) -> Any:
-    return render(GatewayState((GatewayBackend("b", base_url),)), CA)[0].resources[0]
+    return render(GatewayState((GatewayBackend("b", base_url),)), FILES)[0].resources[0]
 
 
 def test_rendered_resources_are_as_on_file() -> None:
-    clusters, routes = render(STATE, CA)
+    clusters, routes = render(STATE, FILES)
     assert_golden("gateway/clusters.json", pretty(clusters))
     assert_golden("gateway/routes.json", pretty(routes))
-    assert_golden("gateway/routes-empty.json", pretty(render(GatewayState(), CA)[1]))
+    assert_golden("gateway/routes-empty.json", pretty(render(GatewayState(), FILES)[1]))
 
 
 def test_order_does_not_matter() -> None:
     turned = GatewayState(STATE.backends[::-1], STATE.routes[::-1])
-    assert [part.to_json() for part in render(turned, CA)] == [part.to_json() for part in render(STATE, CA)]
+    assert [part.to_json() for part in render(turned, FILES)] == [part.to_json() for part in render(STATE, FILES)]
 
 
 def test_the_version_changes_with_the_content_only() -> None:
-    clusters, routes = render(STATE, CA)
-    more = render(GatewayState(STATE.backends, (*STATE.routes, GatewayRoute.to_one("c", "local"))), CA)
+    clusters, routes = render(STATE, FILES)
+    more = render(GatewayState(STATE.backends, (*STATE.routes, GatewayRoute.to_one("c", "local"))), FILES)
     assert (more[0].version == clusters.version, more[1].version == routes.version) == (True, False)
     assert resources([{"name": "x"}, {"name": "a"}]).version == resources([{"name": "a"}, {"name": "x"}]).version
 
 
 def test_every_model_is_one_entry_of_one_map() -> None:
-    [configuration] = render(GatewayState((LOCAL,), tuple(GatewayRoute.to_one(f"m{n}", "local") for n in range(100))), CA)[1].resources
+    [configuration] = render(GatewayState((LOCAL,), tuple(GatewayRoute.to_one(f"m{n}", "local") for n in range(100))), FILES)[1].resources
     [host] = configuration["virtual_hosts"]
     assert len(host["matcher"]["matcher_tree"]["exact_match_map"]["map"]) == 100
     assert "routes" not in host
@@ -59,7 +60,7 @@ def test_an_engine_that_moves_gets_a_new_cluster() -> None:
 
 def pool(*targets: GatewayTarget, **traffic: int) -> Any:
     route = GatewayRoute("m", targets, GatewayTraffic(**traffic))
-    clusters = render(GatewayState(STATE.backends, (route,)), CA)[0].resources
+    clusters = render(GatewayState(STATE.backends, (route,)), FILES)[0].resources
     return next(item for item in clusters if item["name"].startswith("pool-"))
 
 
@@ -100,7 +101,7 @@ def test_https_checks_the_name_of_the_engine_against_the_given_ca() -> None:
     tls = cluster("https://engine.example.org")["transport_socket"]["typed_config"]
     assert tls["sni"] == "engine.example.org"
     assert tls["common_tls_context"]["validation_context"] == {
-        "trusted_ca": {"filename": CA},
+        "trusted_ca": {"filename": FILES.trusted_ca},
         "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "engine.example.org"}}],
     }
     by_address = cluster("https://10.0.0.1")["transport_socket"]["typed_config"]
@@ -121,4 +122,26 @@ def test_https_checks_the_name_of_the_engine_against_the_given_ca() -> None:
 )
 def test_states_that_make_no_sense_are_refused(state: GatewayState, reason: str) -> None:
     with pytest.raises(GatewayRejected, match=reason):
-        render(state, CA)
+        render(state, FILES)
+
+
+def test_a_cluster_names_a_credential_and_never_holds_one() -> None:
+    keyed = GatewayBackend("keyed", "http://127.0.0.1:8001", credential="vllm")
+    route = GatewayRoute("m", (GatewayTarget("keyed"), GatewayTarget("local")))
+    clusters, _ = render(GatewayState((keyed, LOCAL), (route,)), FILES)
+    assert_golden("gateway/clusters-credentials.json", pretty(clusters))
+
+
+def test_another_credential_is_a_new_cluster() -> None:
+    names = {cluster_name(GatewayBackend("b", "http://b", credential=name)) for name in ("", "one", "two")}
+    assert len(names) == 3
+
+
+def test_a_model_whose_only_engine_is_left_out_answers_503() -> None:
+    route = GatewayRoute("m", (GatewayTarget("local"), GatewayTarget("named", priority=1)))
+    both, one, none = (without_engines(GatewayState(STATE.backends, (route,)), ids) for ids in ((), ("named",), ("named", "local")))
+    assert both.routes == (route,)
+    assert [target.backend_id for target in one.routes[0].targets] == ["local"]
+    [configuration] = render(none, FILES)[1].resources
+    [model] = configuration["virtual_hosts"][0]["matcher"]["matcher_tree"]["exact_match_map"]["map"].values()
+    assert model["action"]["typed_config"]["direct_response"] == {"status": 503}

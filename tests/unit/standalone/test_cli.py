@@ -24,7 +24,7 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_defaults(started: list[Options], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IAS_HOME", "/somewhere")
     assert run("up")[0] == 0
-    assert started == [Options(Path("/somewhere"), "127.0.0.1", 8080, 8085, {}, "inline", None)]
+    assert started == [Options(Path("/somewhere"), "127.0.0.1", 8080, 8085, {}, {}, "inline", None)]
 
 
 def test_engines_become_canonical(started: list[Options]) -> None:
