@@ -89,7 +89,7 @@ async def test_nothing_is_published_on_an_engine_whose_credential_cannot_be_read
 
         (tmp_path / "provider").write_text(SECRET)
         assert (await publish(root, "cloudy", upstreamModel="m")).status_code == 201
-        mistyped = await root.call("PUT", "/backend/cloud", {"credential": "provder"})
+        mistyped = await root.call("PUT", "/backend/cloud", {"credential": "no-such-file"})
         assert (mistyped.status_code, mistyped.json()["code"]) == (422, "credential_unusable")
         assert (await root.ok("GET", "/backend/cloud"))["credential"] == "provider"
         (served,) = gateway.served.backends
