@@ -1,7 +1,10 @@
 """The gateway port: the desired state goes in, level-based; how it becomes configuration is the adapter's matter."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
+
+ModelProtocol = Literal["openai", "traditional"]
+"""What a model's engines speak."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -15,6 +18,8 @@ class GatewayBackend:
     """Answers 200 while the engine can serve."""
     credential: str = ""
     """The name of the credential that requests to the engine carry, as `Authorization: Bearer`; never the credential itself. Empty: none."""
+    grpc_port: int | None = None
+    """Where a traditional engine answers gRPC inference, without TLS; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,6 +62,7 @@ class GatewayRoute:
     """A second place of the model; requests to it, and below it, reach authorization too."""
     requires_key: bool = True
     """False: requests without a credential reach authorization at all places of the model."""
+    protocol: ModelProtocol = "openai"
 
     @classmethod
     def to_one(cls, model: str, backend_id: str) -> "GatewayRoute":

@@ -33,6 +33,7 @@ class PublicationRepository(Repository):
         query = (
             select(
                 publications.c.model,
+                publications.c.model_type,
                 publications.c.external_path,
                 publications.c.require_api_key,
                 publications.c.traffic,
@@ -72,7 +73,8 @@ class PublicationRepository(Repository):
                 weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in allowed)
             if pool:
                 reached |= set(pool)
-                routes.append(GatewayRoute(model, weighed, GatewayTraffic(**first.traffic), first.external_path or "", first.require_api_key))
+                traffic, path = GatewayTraffic(**first.traffic), first.external_path or ""
+                routes.append(GatewayRoute(model, weighed, traffic, path, first.require_api_key, first.model_type))
         return GatewayState(backends=tuple(sorted(reached)), routes=tuple(routes))
 
     async def add(self, values: Mapping[str, Any], targets: Sequence[Chosen], step: Step) -> None:

@@ -20,12 +20,12 @@ ORDINARY = GatewayState(
     backends=(
         GatewayBackend("gpu-a", "http://vllm-a.models.svc.cluster.local:8000"),
         GatewayBackend("gpu-b", "https://vllm-b.example.com"),
-        GatewayBackend("iris", "http://10.1.2.3:8080", "/v2/health/ready"),
+        GatewayBackend("iris", "http://10.1.2.3:8080", "/v2/health/ready", grpc_port=8081),
     ),
     routes=(
         GatewayRoute.to_one("meta-llama/Llama-3.1-8B", "gpu-a"),
         GatewayRoute("pooled", (GatewayTarget("gpu-a", 70), GatewayTarget("gpu-b", 30, 1)), GatewayTraffic(answer_timeout_s=600, max_requests=100)),
-        GatewayRoute("iris", (GatewayTarget("iris"),), external_path="/acme/iris"),
+        GatewayRoute("iris", (GatewayTarget("iris"),), external_path="/acme/iris", protocol="traditional"),
     ),
 )
-"""A model on one engine, one with a fallback and limits of its own, and one at a path of its own."""
+"""A model on one engine, one with a fallback and limits of its own, and a traditional one at a path of its own."""

@@ -1,7 +1,6 @@
 """What no resource of Envoy Gateway can say, as EnvoyPatchPolicies on what it makes of them. Pure.
 
-Nothing here changes when a model is published: a listener that changes drains its connections. Without the patches the
-gateway stays shut: extauth then gets no body that it can read.
+Nothing here changes when a model is published: a listener that changes drains its connections.
 """
 
 from controlplane.gateway.local_replies import local_reply_mappers

@@ -1,14 +1,17 @@
 """The whole: a gateway's state and an installation's profile become manifests. Pure."""
 
-from controlplane.gateway.ports import GatewayRejected, GatewayState
+from controlplane.gateway.ports import GatewayRejected, GatewayRoute, GatewayState
 from controlplane.kubernetes.profile import GatewayProfile
+from controlplane.kubernetes.render.aigateway import ENTRY_PATHS as AI_ENTRY_PATHS
+from controlplane.kubernetes.render.aigateway import render_ai_model, render_config, render_service_backends
 from controlplane.kubernetes.render.engines import render_engines
 from controlplane.kubernetes.render.grants import render_grants
+from controlplane.kubernetes.render.grpc import render_grpc_entry, render_grpc_model
 from controlplane.kubernetes.render.installation import render_installation
 from controlplane.kubernetes.render.manifests import Manifest, ordered
 from controlplane.kubernetes.render.patches import render_patches
 from controlplane.kubernetes.render.policies import render_policies
-from controlplane.kubernetes.render.routes import entry_paths, fallbacks_of, render_entry, render_filters, render_model
+from controlplane.kubernetes.render.routes import ENTRY_PATHS, fallbacks_of, own_paths, render_entry, render_filters, render_model
 from controlplane.kubernetes.render.services import render_services
 
 
@@ -20,7 +23,9 @@ def render(state: GatewayState, profile: GatewayProfile) -> tuple[Manifest, ...]
     """
     _check(state)
     backends = {backend.backend_id: backend for backend in state.backends}
-    fallbacks = frozenset[str]().union(*(fallbacks_of(route) for route in state.routes))
+    by_ai = [route for route in state.routes if profile.profile == "aigateway" and route.protocol == "openai"]
+    plain = [route for route in state.routes if route not in by_ai]
+    fallbacks = frozenset[str]().union(*(fallbacks_of(route) for route in plain))
     return ordered(
         [
             *render_installation(profile),
@@ -30,10 +35,20 @@ def render(state: GatewayState, profile: GatewayProfile) -> tuple[Manifest, ...]
             *render_grants(profile),
             *render_engines(profile, state.backends, fallbacks),
             *render_filters(profile),
-            *render_entry(profile, entry_paths(state.routes)),
-            *(rendered for route in state.routes for rendered in render_model(profile, route, backends)),
+            # AI Gateway's routes bring an entry of their own, which must be the first at every other path.
+            *render_entry(profile, [*(AI_ENTRY_PATHS if by_ai else ENTRY_PATHS), *own_paths(plain)]),
+            *render_grpc_entry(profile),
+            *(rendered for route in plain for rendered in render_model(profile, route, backends)),
+            *(rendered for route in plain for rendered in render_grpc_model(profile, route, backends)),
+            *(render_config(profile) if profile.profile == "aigateway" else ()),
+            *render_service_backends(profile, [backends[backend_id] for backend_id in _engines_of(by_ai)]),
+            *(rendered for route in by_ai for rendered in render_ai_model(profile, route, backends)),
         ]
     )
+
+
+def _engines_of(routes: list[GatewayRoute]) -> list[str]:
+    return sorted({target.backend_id for route in routes for target in route.targets})
 
 
 def _check(state: GatewayState) -> None:

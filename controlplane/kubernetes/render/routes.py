@@ -8,7 +8,7 @@ over it when extauth has set it. Other paths have no route, and nobody is asked 
 from collections.abc import Iterable, Mapping, Sequence
 
 from controlplane.gateway.clusters import has_pool
-from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute
+from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, ModelProtocol
 from controlplane.kubernetes.profile import GatewayProfile, Listener
 from controlplane.kubernetes.render.engines import engine_name
 from controlplane.kubernetes.render.manifests import ENVOY_GATEWAY, GATEWAY_API, Json, Manifest, manifest, name_of, named
@@ -16,8 +16,8 @@ from controlplane.kubernetes.render.traffic import traffic
 from ias import headers
 
 ENTRY_PATHS = ("/v1", "/v2", "/models")
-ENGINE_PATHS = ("/v1", "/v2")
-"""Where engines are asked: extauth writes their paths anew before the route is selected again."""
+ENGINE_PATHS: Mapping[ModelProtocol, Sequence[str]] = {"openai": ("/v1",), "traditional": ("/v1/models", "/v2")}
+"""Where engines are asked: extauth writes their paths anew before the route is selected again. None is shorter than the entry's."""
 MAX_MATCHES = 64
 """Of one rule (Gateway API)."""
 MAX_TARGETS = 16
@@ -52,16 +52,16 @@ def render_entry(profile: GatewayProfile, paths: Sequence[str]) -> list[Manifest
     entries = []
     for number, start in enumerate(range(0, len(paths), MAX_MATCHES)):
         matches = [{"path": {"type": "PathPrefix", "value": path}} for path in paths[start : start + MAX_MATCHES]]
-        rule = {"name": "entry", "matches": matches, "filters": [_extension(named(profile, "not-found"))]}
+        rule = {"name": "entry", "matches": matches, "filters": [extension(named(profile, "not-found"))]}
         spec = {"parentRefs": parents(profile, profile.listeners), "rules": [rule]}
         entries.append(manifest(profile, "HTTPRoute", named(profile, f"entry-{number}"), spec))
     return entries
 
 
-def entry_paths(routes: Iterable[GatewayRoute]) -> list[str]:
-    """Return the prefixes at which requests reach extauth: the inference paths, and publications' own beside them."""
-    own = {route.external_path.rstrip("/") for route in routes if route.external_path}
-    return [*ENTRY_PATHS, *sorted(path for path in own if path and not f"{path}/".startswith(tuple(f"{entry}/" for entry in ENTRY_PATHS)))]
+def own_paths(routes: Iterable[GatewayRoute]) -> list[str]:
+    """Return the paths of publications' own at which requests must reach extauth, beside the inference paths."""
+    own = {route.external_path.rstrip("/") for route in routes}
+    return sorted(path for path in own if path and not f"{path}/".startswith(tuple(f"{entry}/" for entry in ENTRY_PATHS)))
 
 
 def render_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> list[Manifest]:
@@ -71,11 +71,11 @@ def render_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping
         "name": "model",
         "matches": [
             {"path": {"type": "PathPrefix", "value": path}, "headers": [{"type": "Exact", "name": headers.MODEL, "value": route.model}]}
-            for path in ENGINE_PATHS
+            for path in ENGINE_PATHS[route.protocol]
         ],
         "filters": [
             {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": list(REMOVED)}},
-            _extension(named(profile, "engine-host")),
+            extension(named(profile, "engine-host")),
         ],
         "backendRefs": backend_refs(profile, route),
     }
@@ -131,5 +131,6 @@ def parents(profile: GatewayProfile, listeners: tuple[Listener, ...]) -> list[Js
     return [{"group": GATEWAY_API, "kind": "Gateway", "name": profile.gateway, "sectionName": listener.name} for listener in listeners]
 
 
-def _extension(name: str) -> Json:
+def extension(name: str) -> Json:
+    """Return the filter of a rule that refers to one of `render_filters`."""
     return {"type": "ExtensionRef", "extensionRef": {"group": ENVOY_GATEWAY, "kind": "HTTPRouteFilter", "name": name}}
