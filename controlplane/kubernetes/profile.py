@@ -99,8 +99,6 @@ class GatewayProfile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     """Pods of Envoy; None: whoever scales them decides."""
     engine_ca: str = ""
     """A ConfigMap (`ca.crt`) of CAs that https engines are checked against; empty: the system's."""
-    engine_secrets: dict[str, str] = {}
-    """By the id of an engine: the Secret (`apiKey`) whose credential it is asked with. Profile `aigateway` only."""
     max_body_bytes: int = 10 * 1024 * 1024
     buffer_limit: str = "50Mi"
     """Of a connection: larger than any body that extauth or extproc is to see, or Envoy waits for ever."""
@@ -137,8 +135,6 @@ class GatewayProfile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
             raise ProfileInvalid("gRPC inference needs a port of its own: extauth gets bodies on the others")
         if self.stream_idle_timeout_s <= self.request_timeout_s:
             raise ProfileInvalid("streamIdleTimeoutS must be longer than requestTimeoutS: an engine's silence would look like the client's")
-        if self.engine_secrets and self.profile != "aigateway":
-            raise ProfileInvalid("engineSecrets need profile 'aigateway': Envoy Gateway alone cannot give each engine of a pool its own credential")
         if self.metering == "shadow" and self.envoy_gateway == "1.8.1":
             raise ProfileInvalid("metering 'shadow' needs Envoy Gateway 1.9.0: 1.8.1 has no shadowMode. Upgrade it, or use 'inline'")
 

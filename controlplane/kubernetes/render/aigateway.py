@@ -31,15 +31,15 @@ def render_config(profile: GatewayProfile) -> list[Manifest]:
 
 
 def render_service_backends(profile: GatewayProfile, backends: Iterable[GatewayBackend]) -> list[Manifest]:
-    """Return the AIServiceBackend of each engine, and the policy with its credential where the profile names a Secret."""
+    """Return the AIServiceBackend of each engine and, where it has one, the policy with its credential: a Secret of that name (`apiKey`)."""
     rendered = []
     for backend in backends:
         name = service_backend_name(profile, backend.backend_id)
         reference = {"group": ENVOY_GATEWAY, "kind": "Backend", "name": engine_name(profile, backend.backend_id)}
         rendered.append(manifest(profile, "AIServiceBackend", name, {"schema": {"name": "OpenAI"}, "backendRef": reference}))
-        if secret := profile.engine_secrets.get(backend.backend_id):
+        if backend.credential:
             target = {"group": AI_GATEWAY, "kind": "AIServiceBackend", "name": name}
-            credential = {"targetRefs": [target], "type": "APIKey", "apiKey": {"secretRef": {"name": secret}}}
+            credential = {"targetRefs": [target], "type": "APIKey", "apiKey": {"secretRef": {"name": backend.credential}}}
             rendered.append(manifest(profile, "BackendSecurityPolicy", name, credential))
     return rendered
 
@@ -65,7 +65,7 @@ def render_ai_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapp
     }
     spec = {"parentRefs": parents(profile, profile.listeners), "rules": [rule]}
     name = model_name(profile, route)
-    return [manifest(profile, "AIGatewayRoute", name, spec, model=route.model), *own_traffic(profile, route, backends, ("HTTPRoute",))]
+    return [manifest(profile, "AIGatewayRoute", name, spec, model=route.model), *own_traffic(profile, route, backends)]
 
 
 def _targets(profile: GatewayProfile, route: GatewayRoute) -> list[Json]:

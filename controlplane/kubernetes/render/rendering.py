@@ -23,7 +23,7 @@ def render(state: GatewayState, profile: GatewayProfile) -> tuple[Manifest, ...]
     """
     _check(state)
     backends = {backend.backend_id: backend for backend in state.backends}
-    by_ai = [route for route in state.routes if profile.profile == "aigateway" and route.protocol == "openai"]
+    by_ai = [route for route in state.routes if profile.profile == "aigateway" and route.protocol == "openai" and route.targets]
     plain = [route for route in state.routes if route not in by_ai]
     fallbacks = frozenset[str]().union(*(fallbacks_of(route) for route in plain))
     return ordered(

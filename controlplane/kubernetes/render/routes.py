@@ -35,16 +35,13 @@ REMOVED = (
 
 
 def render_filters(profile: GatewayProfile) -> list[Manifest]:
-    """Return what routes refer to: the entry's answer, and the host name that engines get."""
-    return [
-        manifest(profile, "HTTPRouteFilter", named(profile, "not-found"), {"directResponse": {"statusCode": 404}}),
-        manifest(
-            profile,
-            "HTTPRouteFilter",
-            named(profile, "engine-host"),
-            {"urlRewrite": {"hostname": {"type": "Backend"}, "appendXForwardedHost": False}},
-        ),
-    ]
+    """Return what routes refer to: answers of their own, and the host name that engines get."""
+    filters: dict[str, Json] = {
+        "not-found": {"directResponse": {"statusCode": 404}},
+        "unavailable": {"directResponse": {"statusCode": 503}},
+        "engine-host": {"urlRewrite": {"hostname": {"type": "Backend"}, "appendXForwardedHost": False}},
+    }
+    return [manifest(profile, "HTTPRouteFilter", named(profile, name), spec) for name, spec in filters.items()]
 
 
 def render_entry(profile: GatewayProfile, paths: Sequence[str]) -> list[Manifest]:
@@ -67,20 +64,37 @@ def own_paths(routes: Iterable[GatewayRoute]) -> list[str]:
 def render_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> list[Manifest]:
     """Return the route of a model and, where it has settings of its own, their policy; raises GatewayRejected beyond Envoy Gateway's limits."""
     name = model_name(profile, route)
+    model = {"type": "Exact", "name": headers.MODEL, "value": route.model}
     rule: Json = {
         "name": "model",
-        "matches": [
-            {"path": {"type": "PathPrefix", "value": path}, "headers": [{"type": "Exact", "name": headers.MODEL, "value": route.model}]}
-            for path in ENGINE_PATHS[route.protocol]
-        ],
-        "filters": [
-            {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": list(REMOVED)}},
-            extension(named(profile, "engine-host")),
-        ],
-        "backendRefs": backend_refs(profile, route),
+        "matches": [{"path": {"type": "PathPrefix", "value": path}, "headers": [model]} for path in ENGINE_PATHS[route.protocol]],
     }
+    manifests = []
+    if not route.targets:
+        rule["filters"] = [extension(named(profile, "unavailable"))]
+    else:
+        credential = _credential(route, backends)
+        # extauth takes the client's credential away; removing it here as well would remove the engine's.
+        removed = [header for header in REMOVED if not (credential and header == "authorization")]
+        rule["filters"] = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": removed}}, extension(named(profile, "engine-host"))]
+        rule["backendRefs"] = backend_refs(profile, route)
+        if credential:
+            rule["filters"].append(extension(name))
+            injection = {"credentialInjection": {"overwrite": True, "credential": {"valueRef": {"name": credential}}}}
+            manifests.append(manifest(profile, "HTTPRouteFilter", name, injection, model=route.model))
     spec = {"parentRefs": parents(profile, profile.listeners), "rules": [rule]}
-    return [manifest(profile, "HTTPRoute", name, spec, model=route.model), *own_traffic(profile, route, backends, ("HTTPRoute",))]
+    return [*manifests, manifest(profile, "HTTPRoute", name, spec, model=route.model), *own_traffic(profile, route, backends)]
+
+
+def _credential(route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> str:
+    """Return the Secret (`credential`: `Bearer …`) that requests to a model's engines carry; empty: none."""
+    credentials = {backends[target.backend_id].credential for target in route.targets}
+    if len(credentials) > 1:
+        raise GatewayRejected(
+            f"model '{route.model}' has backends with different credentials; Envoy Gateway shows all backends of a route the same."
+            " Give them one credential, or use profile 'aigateway'"
+        )
+    return credentials.pop()
 
 
 def model_name(profile: GatewayProfile, route: GatewayRoute) -> str:
@@ -88,14 +102,15 @@ def model_name(profile: GatewayProfile, route: GatewayRoute) -> str:
     return name_of(profile, "model", route.model)
 
 
-def own_traffic(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[str, GatewayBackend], kinds: Sequence[str]) -> list[Manifest]:
-    """Return the policy of a model with settings or a pool of its own, on its routes of these kinds."""
-    if not has_pool(route):
+def own_traffic(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> list[Manifest]:
+    """Return the policy of a model with settings or a pool of its own, on its HTTPRoute."""
+    if not route.targets or not has_pool(route):
         return []
     name = model_name(profile, route)
-    targets = [{"group": GATEWAY_API, "kind": kind, "name": name} for kind in kinds]
+    targets = [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": name}]
     paths = [backends[target.backend_id].health_path for target in route.targets]
-    spec = {"targetRefs": targets, **traffic(profile, route.traffic, paths)}
+    with_credential = any(backends[target.backend_id].credential for target in route.targets)
+    spec = {"targetRefs": targets, **traffic(profile, route.traffic, paths, with_credential=with_credential)}
     return [manifest(profile, "BackendTrafficPolicy", name, spec, model=route.model)]
 
 

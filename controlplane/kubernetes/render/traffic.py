@@ -28,7 +28,7 @@ _OUTLIERS: Json = {
 }
 
 
-def traffic(profile: GatewayProfile, own: GatewayTraffic | None = None, health_paths: Sequence[str] = ()) -> Json:
+def traffic(profile: GatewayProfile, own: GatewayTraffic | None = None, health_paths: Sequence[str] = (), *, with_credential: bool = False) -> Json:
     """Return the settings for a model's connections; `health_paths` has one for each engine of a pool, and is empty without a pool."""
     own = own or GatewayTraffic()
     idle = own.silence_timeout_s or profile.stream_idle_timeout_s
@@ -61,17 +61,18 @@ def traffic(profile: GatewayProfile, own: GatewayTraffic | None = None, health_p
         # Other engines are tried, those of the fallback too, before health checks have noticed anything.
         spec["retry"]["numRetries"] = min(len(health_paths), _MAX_TRIES)
         spec["retry"]["numAttemptsPerPriority"] = 2
-        spec["healthCheck"] = _health(health_paths)
+        spec["healthCheck"] = _health(health_paths, with_credential)
     return spec
 
 
-def _health(paths: Sequence[str]) -> Json:
+def _health(paths: Sequence[str], with_credential: bool) -> Json:
     # Never send to engines that are known to be down: with none left the answer is 503 at once (docs/decisions/0017).
     checks: Json = {"passive": _OUTLIERS, "panicThreshold": 0}
     if len(set(paths)) == 1:
         checks["active"] = {
             "type": "HTTP",
-            "http": {"path": paths[0]},
+            # Envoy's own question carries no credential: an engine that refuses it for that is there.
+            "http": {"path": paths[0], "expectedStatuses": [200, 401, 403] if with_credential else [200]},
             "timeout": "2s",
             "interval": "2s",
             "unhealthyThreshold": 2,

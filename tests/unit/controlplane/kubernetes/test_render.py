@@ -8,8 +8,8 @@ import yaml
 
 from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayState, GatewayTarget, GatewayTraffic
 from controlplane.kubernetes.labels import GATEWAY, MANAGED_BY, MODEL, PART_OF
-from controlplane.kubernetes.profile import Endpoint, GlobalLimit, Listener
-from controlplane.kubernetes.render.manifests import KINDS, Manifest, key_of
+from controlplane.kubernetes.profile import Endpoint, GatewayProfile, GlobalLimit, Listener
+from controlplane.kubernetes.render.manifests import KINDS, Manifest, key_of, name_of
 from controlplane.kubernetes.render.rendering import render
 from tests.support.gateway_profiles import ORDINARY, TLS, profile
 from tests.support.golden import assert_golden
@@ -138,6 +138,25 @@ def test_a_model_with_settings_of_its_own_has_a_whole_policy_of_its_own() -> Non
     assert own["retry"]["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
 
 
+def test_a_credential_is_a_reference_and_is_not_removed_again() -> None:
+    state = GatewayState((GatewayBackend("a", "http://a:1", credential="vllm-key"),), (GatewayRoute.to_one("m", "a"),))
+    manifests = render(state, profile())
+    injection = one(manifests, "HTTPRouteFilter", name_of(profile(), "model", "m"))
+    assert injection["spec"]["credentialInjection"] == {"overwrite": True, "credential": {"valueRef": {"name": "vllm-key"}}}
+    filters = one(manifests, "HTTPRoute", name_of(profile(), "model", "m"))["spec"]["rules"][0]["filters"]
+    assert filters[-1]["extensionRef"]["name"] == injection["metadata"]["name"]
+    assert {"x-api-key", "api-key"} < set(filters[0]["requestHeaderModifier"]["remove"])
+    assert "authorization" not in filters[0]["requestHeaderModifier"]["remove"]
+
+
+@pytest.mark.parametrize("chosen", [profile(), profile(profile="aigateway")], ids=["plain", "aigateway"])
+def test_a_model_with_no_engine_left_is_unavailable(chosen: GatewayProfile) -> None:
+    route = one(render(GatewayState((), (GatewayRoute("m", ()),)), chosen), "HTTPRoute", name_of(chosen, "model", "m"))
+    (rule,) = route["spec"]["rules"]
+    assert rule["filters"][0]["extensionRef"]["name"] == "ias-unavailable"
+    assert "backendRefs" not in rule
+
+
 def test_global_limits_go_to_our_own_service() -> None:
     limit = GlobalLimit(requests=600, service=Endpoint(service="ratelimit", port=9003))
     manifests = render(ORDINARY, profile(global_limit=limit))
@@ -171,6 +190,13 @@ def test_what_is_in_another_namespace_is_granted_by_name() -> None:
         (GatewayState((GatewayBackend("a", "http://a"),), (GatewayRoute.to_one("m", "a"), GatewayRoute.to_one("m", "a"))), "two routes"),
         (GatewayState((GatewayBackend("a", "ftp://a"),)), "no address"),
         (GatewayState((GatewayBackend("a", "https://10.0.0.1:8000"),)), "DNS name"),
+        (
+            GatewayState(
+                (GatewayBackend("a", "http://a:1", credential="a"), GatewayBackend("b", "http://b:1", credential="b")),
+                (GatewayRoute("m", (GatewayTarget("a"), GatewayTarget("b"))),),
+            ),
+            "different credentials",
+        ),
         (to_engines(GatewayTarget("a"), GatewayTarget("b", 1, 1), GatewayTarget("c", 1, 2)), "3 priorities"),
         (to_engines(*(GatewayTarget(f"e{number}") for number in range(17))), "17 backends"),
     ],

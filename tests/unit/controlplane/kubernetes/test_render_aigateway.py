@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import pytest
 
 from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayState, GatewayTarget, GatewayTraffic
-from controlplane.kubernetes.profile import ProfileInvalid
 from controlplane.kubernetes.render.manifests import Json, Manifest
 from controlplane.kubernetes.render.rendering import render
 from tests.support.gateway_profiles import ORDINARY, profile
 from tests.support.golden import assert_golden
 from tests.unit.controlplane.kubernetes.test_render import as_yaml
 
-AI = profile(profile="aigateway", engine_secrets={"gpu-b": "vllm-key"})
+AI = profile(profile="aigateway")
 
 
 def of_kind(manifests: Sequence[Manifest], kind: str) -> list[Json]:
@@ -72,8 +71,8 @@ def test_timeouts_of_a_model_are_said_or_ai_gateways_would_hold() -> None:
     assert (route["rules"][0]["timeouts"], route["rules"][0]["streamIdleTimeout"]) == ({"request": "0s"}, "7s")
 
 
-def test_credentials_of_engines_are_references_and_need_ai_gateway() -> None:
-    (policy,) = of_kind(render(ORDINARY, AI), "BackendSecurityPolicy")
-    assert policy["apiKey"] == {"secretRef": {"name": "vllm-key"}}
-    with pytest.raises(ProfileInvalid, match="profile 'aigateway'"):
-        profile(engine_secrets={"gpu-b": "vllm-key"})
+def test_each_engine_has_its_own_credential_by_reference() -> None:
+    backends = (GatewayBackend("a", "http://a:1", credential="a-key"), GatewayBackend("b", "http://b:1"))
+    state = GatewayState(backends, (GatewayRoute("m", (GatewayTarget("a"), GatewayTarget("b"))),))
+    (policy,) = of_kind(render(state, AI), "BackendSecurityPolicy")
+    assert policy["apiKey"] == {"secretRef": {"name": "a-key"}}
