@@ -139,10 +139,11 @@ mutants-admission: $(VENV)/dev.stamp ## Plant mistakes in the admission scripts:
 	@$(BIN)/python -m tests.support.admission_mutants
 
 .PHONY: docs
-docs: $(VENV)/dev.stamp ## Regenerate docs/settings.md from the settings classes, docs/openapi.json from the routes, the table of docs/errors.md
+docs: $(VENV)/dev.stamp ## Regenerate docs/settings.md from the settings classes, docs/openapi.json from the routes, the tables of docs/errors.md and of the chart
 	$(BIN)/python tools/settings_doc.py
 	$(BIN)/python -m tools.errors_doc
 	$(BIN)/python -m tools.openapi_doc
+	$(BIN)/python -m tools.chart_doc
 
 .PHONY: clean
 clean: ## Remove the environment, caches and the demo's data

@@ -7,8 +7,8 @@ import pytest
 from tests.repo.tracked import ROOT, tracked
 
 PACKAGES = {"protos", "ias", "ratelimit", "extauth", "extproc", "controlplane", "ias_admin", "standalone"}
-FOLDERS = PACKAGES | {"envoy", "tests", "benchmarks", "examples", "docs", "tools", "requirements", ".ci", ".github"}
-LATER = {"charts", "deploy", "portal"}
+FOLDERS = PACKAGES | {"envoy", "tests", "benchmarks", "examples", "docs", "tools", "requirements", "charts", ".ci", ".github"}
+LATER = {"deploy", "portal"}
 """Come with their content."""
 FILES = {
     "ARCHITECTURE.md",
