@@ -20,6 +20,11 @@ def output_so_far(seen: Reading, ratios: Ratios) -> int:
     return (seen.output or 0) + math.ceil(seen.untold * ratios.per_delta)
 
 
+def used_for_certain(seen: Reading) -> int:
+    """What the engine has said so far, and one token for each piece of output since; at the end it is never less."""
+    return (seen.input or 0) + (seen.output or 0) + max(0, seen.untold)
+
+
 def count(context: RequestContext, seen: Reading, ratios: Ratios, elapsed_ms: int, *, streams: bool) -> Tokens:
     """Tokens of a request that an engine worked on. `streams`: its output passed, or would have, while it was generated.
 

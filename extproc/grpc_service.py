@@ -47,7 +47,7 @@ class ProcessService:
 
     def followed(self, stream: "_RequestStream", context: RequestContext) -> None:
         """A stream follows a request now."""
-        self.holds.begin(context)
+        self.holds.begin(context, stream.used_tokens)
         self._followed.add(stream)
 
     def recorded(self, stream: "_RequestStream", context: RequestContext, event: RequestRecorded) -> None:
@@ -163,6 +163,10 @@ class _RequestStream:
         if step.event is not None:
             telemetry.STREAMS_ENDED.inc()
         self._stream.send(self._take(step))
+
+    def used_tokens(self) -> int:
+        """What the request has certainly used so far."""
+        return self._machine.used_tokens()
 
     def cut(self) -> None:
         """The process stops: nobody will see how this ends."""

@@ -1,4 +1,4 @@
-"""Keeps the holds of live requests alive in the admission store, and grows them. No stream waits for a heartbeat.
+"""Keeps the holds of live requests alive in the admission store, grows them, and tells what of them is used. No stream waits for a heartbeat.
 
 The first one marks a reservation as claimed, and claimed is only what survives a power failure: until its record is on disk the store
 keeps the request for a reaper to find (docs/decisions/0004).
@@ -22,6 +22,7 @@ _BEATS_IN_TTL = 3
 class _Live:
     reservation: Reservation
     held: int
+    used: Callable[[], int]
     due_ms: float
 
 
@@ -34,9 +35,9 @@ class Heartbeats:
         """In order of `due_ms`."""
         self._hurried: dict[str, None] = {}
 
-    def begin(self, context: RequestContext) -> None:
+    def begin(self, context: RequestContext, used: Callable[[], int]) -> None:
         reservation = Reservation(context.org_id, context.user_id, context.key_id, context.reservation_id, context.in_store)
-        self._live[context.reservation_id] = _Live(reservation, context.held_tokens, self._next())
+        self._live[context.reservation_id] = _Live(reservation, context.held_tokens, used, self._next())
         self._hurried[context.reservation_id] = None
 
     def end(self, reservation_id: str) -> None:
@@ -69,7 +70,8 @@ class Heartbeats:
         """Beat for all that are due; raise StoreUnavailable or SpoolUnavailable, and do the rest at the next call."""
         while batch := self._due():
             await self._spool.sync()
-            answers = await self._store.extend([live.reservation for live in batch], self._ttl_ms)
+            used = {live.reservation.reservation_id: live.used() for live in batch}
+            answers = await self._store.extend([live.reservation for live in batch], self._ttl_ms, used)
             forgotten = [live for live, answer in zip(batch, answers, strict=True) if answer is Held.UNKNOWN]
             await self._hold_again(forgotten)
             for live in batch:

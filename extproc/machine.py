@@ -27,7 +27,7 @@ from extproc import replies
 from extproc.answers import Way, Wishes, is_short_whole, open_body
 from extproc.bodies import Body, SseBody
 from extproc.dialects.reading import Reading
-from extproc.estimating import count
+from extproc.estimating import count, used_for_certain
 from extproc.learning import Learned
 from extproc.passage import Passage
 from extproc.recording import recorded
@@ -132,6 +132,10 @@ class Machine:
     def is_over(self) -> bool:
         """Nothing more is recorded of this request."""
         return self.state in (State.OVER, State.OVER_PASSING)
+
+    def used_tokens(self) -> int:
+        """What the request has certainly used so far, by what passed of its answer: a prompt that the engine has not told of is not in it."""
+        return used_for_certain(self._body.seen) if self._body is not None else 0
 
     def receive(self, message: ProcessingRequest, now_ms: int) -> Step:
         """Take one message of Envoy."""

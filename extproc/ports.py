@@ -1,6 +1,6 @@
 """What the stream machine needs from outside: a durable spool for its records, and the store that holds and charges tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ias.context import RequestContext
@@ -54,8 +54,8 @@ class Spool(Protocol):
 class Holds(Protocol):
     """The holds of the requests that are followed, as the store keeps them. Nothing here blocks or raises."""
 
-    def begin(self, context: RequestContext) -> None:
-        """A request is followed from now on: its hold is kept alive."""
+    def begin(self, context: RequestContext, used: Callable[[], int]) -> None:
+        """A request is followed from now on: its hold is kept alive, and the store told how many tokens it has certainly `used` so far."""
 
     def end(self, reservation_id: str) -> None:
         """It has ended: what it owes is settled, nothing kept alive."""

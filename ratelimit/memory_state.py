@@ -32,10 +32,14 @@ class State(Enum):
         """What is charged in this state, where `held` was held and `total` was used."""
         return {State.SWEPT: held, State.SETTLED: total}.get(self, 0)
 
+    def charge_in_bucket(self, used: int, held: int, total: int) -> int:
+        """The same in a bucket, where `used` was charged while the request ran. Giving that back would give back what has drained meanwhile."""
+        return max(used, used + self.charge(held, total - used))
+
 
 @dataclass(slots=True)
 class Record:
-    """A reservation. `items` says what is held in which limit."""
+    """A reservation. `items` says what is held still in which limit; `tokens` is what was held in all, `used` what of it was charged in buckets."""
 
     user_id: str
     key_id: str
@@ -45,6 +49,7 @@ class Record:
     claimed: bool
     items: dict[Limit, int]
     state: State = State.OPEN
+    used: int = 0
 
 
 class MemoryState:
@@ -117,10 +122,21 @@ class MemoryState:
                 if counter is not None:
                     self.keep_counter(key, counter.add(0, holds * held), now)
             else:
-                charge = to.charge(held, total) - record.state.charge(held, 0) if limit.unit is Unit.TOKENS else 0
-                self.keep_level(org_id, limit, self.level(org_id, limit, now).add(charge, holds * held, limit.period_ms), now)
+                charge = to.charge_in_bucket(record.used, held, total) - record.state.charge_in_bucket(record.used, held, 0)
+                level = self.level(org_id, limit, now)
+                self.keep_level(org_id, limit, level.add(charge if limit.unit is Unit.TOKENS else 0, holds * held, limit.period_ms), now)
         self.charge_budgets(org_id, record, to.charge(record.tokens, total) - record.state.charge(record.tokens, 0), now)
         record.state = to
+
+    def use(self, org_id: str, record: Record, used: int, now: int) -> None:
+        """Charge in buckets what an open reservation has used so far, and hold so much less there."""
+        more = used - record.used
+        for limit, held in record.items.items():
+            if more > 0 and limit.unit is Unit.TOKENS and limit.calendar is None:
+                released = min(more, held)
+                self.keep_level(org_id, limit, self.level(org_id, limit, now).add(more, -released, limit.period_ms), now)
+                record.items[limit] = held - released
+                record.used = used
 
     def renew(self, org_id: str, reservation_id: str, record: Record, deadline: int, now: int) -> None:
         """Hold from here on until a new deadline; a swept one holds again."""

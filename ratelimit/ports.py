@@ -1,8 +1,9 @@
 """The admission store: where buckets, budgets and reservations live, shared by every replica.
 
 A request is *admitted*: its request limits are charged, its token limits and budgets are **held**, its streams are counted, all
-or nothing, in one call. While it runs the hold may be *topped up* and is *extended* by heartbeats; at its end it is *settled* to the
-true amount. A hold whose deadline passes is *swept*: it becomes a charge, and a late settlement still corrects it.
+or nothing, in one call. While it runs the hold may be *topped up* and is *extended* by heartbeats, which also tell what it has used: in
+buckets that is charged at once, and no longer held. At its end it is *settled* to the true amount. A hold whose deadline passes is
+*swept*: it becomes a charge, and a late settlement still corrects it.
 
 Budgets. A counter is `base + own` tokens of one scope (org, user, key) in one calendar period. `own` is what was settled of the
 requests admitted at or after the counter's `since` (the store's clock); `base` is the ledger's sum of those admitted before. Which of
@@ -245,8 +246,12 @@ class AdmissionStore(Protocol):
     async def admit(self, admissions: Sequence[Admission]) -> list[Decision]:
         """Decide a batch in one round trip; raises StoreUnavailable for the whole batch."""
 
-    async def extend(self, reservations: Sequence[Reservation], ttl_ms: int) -> list[Held]:
-        """Move the deadline to `ttl_ms` from now, and mark as claimed by extproc. Brings a swept reservation back. Never OVER."""
+    async def extend(self, reservations: Sequence[Reservation], ttl_ms: int, used: Mapping[str, int] | None = None) -> list[Held]:
+        """Move the deadline to `ttl_ms` from now, and mark as claimed by extproc. Brings a swept reservation back. Never OVER.
+
+        `used` says, by reservation id, how many tokens a request has certainly used so far. In buckets they are charged now, flow off from
+        now on and are never given back; so many less are held there. Budgets hold what they held until the request is settled.
+        """
 
     async def top_up(self, reservation: Reservation, tokens: int) -> Held:
         """Hold `tokens` more in every token limit of the reservation."""

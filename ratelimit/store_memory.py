@@ -61,9 +61,9 @@ class MemoryAdmissionStore:
         now = self._clock()
         return [self._admit(admission, now) for admission in admissions]
 
-    async def extend(self, reservations: Sequence[Reservation], ttl_ms: int) -> list[Held]:
+    async def extend(self, reservations: Sequence[Reservation], ttl_ms: int, used: Mapping[str, int] | None = None) -> list[Held]:
         now, deadline = self._clock(), self._clock() + _ttl(ttl_ms)
-        return [self._extend(r, deadline, now) for r in reservations]
+        return [self._extend(r, deadline, min((used or {}).get(r.reservation_id, 0), MAX_TOKENS), now) for r in reservations]
 
     async def top_up(self, reservation: Reservation, tokens: int) -> Held:
         now, r = self._clock(), reservation
@@ -218,11 +218,12 @@ class MemoryAdmissionStore:
         wishes = [self._wish(org_id, limit, record.at_ms, now) for limit in record.items if limit.unit is Unit.TOKENS]
         return [wish for wish in wishes if wish.stored]
 
-    def _extend(self, r: Reservation, deadline: int, now: int) -> Held:
+    def _extend(self, r: Reservation, deadline: int, used: int, now: int) -> Held:
         record = self._state.record(r.org_id, r.reservation_id, now)
         if record is None:
             return Held.UNKNOWN
         self._state.renew(r.org_id, r.reservation_id, record, deadline, now)
+        self._state.use(r.org_id, record, used, now)
         return Held.GRANTED
 
     def _settle(self, r: Reservation, tokens: int, now: int) -> bool:

@@ -101,12 +101,14 @@ class ValkeyAdmissionStore:
         self._release(admissions, replies)
         raise StoreUnavailable(str(next((reply for reply in replies if isinstance(reply, ReplyError)), "the call came too late")))
 
-    async def extend(self, reservations: Sequence[Reservation], ttl_ms: int) -> list[Held]:
+    async def extend(self, reservations: Sequence[Reservation], ttl_ms: int, used: Mapping[str, int] | None = None) -> list[Held]:
         by_org = _by_org((r.org_id, r.reservation_id) for r in reservations)
+        so_far = used or {}
         pages = [(org, ids) for org, every in by_org.items() for ids in _pages(every)]
         found: dict[tuple[str, str], Held] = {}
         for page in _pages(pages):
-            replies = await self._background.run([("extend", org, (_ttl(ttl_ms), *ids)) for org, ids in page])
+            calls = [(org, [word for rid in ids for word in (rid, min(so_far.get(rid, 0), MAX_TOKENS))]) for org, ids in page]
+            replies = await self._background.run([("extend", org, (_ttl(ttl_ms), *words)) for org, words in calls])
             for (org, ids), reply in zip(page, replies, strict=True):
                 found |= {(org, rid): _HELD[n] for rid, n in zip(ids, reply[1:], strict=True)}
         await self._note(list(by_org), ttl_ms)

@@ -139,7 +139,8 @@ end
 -- What is free, in tokens; negative: debt.
 local function free(b) return floor_div(b.B * b.P - (b.base or 0) - b.w - b.h * b.P, b.P) end
 
--- Reservations. u user, k key, c claimed, s state, n tokens held, p claim, i what is held: limit, amount, limit, amount, ...
+-- Reservations. u user, k key, c claimed, s state, n tokens held in all, x how many of them were used and charged in buckets while it ran, p claim,
+-- i what is held still: limit, amount, limit, amount, ...
 local function write_reservation(id, r, ttl) redis.call('SET', org .. 'r:' .. id, cmsgpack.pack(r), 'PX', ttl) end
 
 local function put(zset, ...)

@@ -99,6 +99,9 @@ local function charged(state, held, total)
   return 0
 end
 
+-- In a bucket, where what is used is charged at once, and stays so: giving it back would give back what has drained meanwhile.
+local function charged_in_bucket(state, used, held, total) return math.max(used, used + charged(state, held, (total or 0) - used)) end
+
 -- Brings a reservation from one state to another: what it holds and what it is charged, everywhere.
 local function move(id, r, to, total)
   local at, budgets = admitted_at(id), {}
@@ -110,11 +113,25 @@ local function move(id, r, to, total)
     else
       local b = bucket(limit)
       b.h = math.max(0, b.h + holds * n)
-      if b.kind == 't' then b.w = math.min(MAX, math.max(0, b.w + (charged(to, n, total) - charged(r.s, n)) * b.P)) end
+      local charge = charged_in_bucket(to, r.x or 0, n, total) - charged_in_bucket(r.s, r.x or 0, n)
+      if b.kind == 't' then b.w = math.min(MAX, math.max(0, b.w + charge * b.P)) end
     end
   end
   change_budgets(r.u, r.k, at, charged(to, r.n, total) - charged(r.s, r.n), budgets)
   r.s = to
+end
+
+-- Charges what an open reservation has used so far in its buckets, where it then drains; so much less is held there. Budgets keep their hold.
+local function use(id, r, used)
+  local more = used - (r.x or 0)
+  if more <= 0 then return end
+  for i = 1, #r.i, 2 do
+    if string.sub(r.i[i], 1, 1) == 't' then
+      local b, released = bucket(r.i[i]), math.min(more, r.i[i + 1])
+      b.w, b.h, r.i[i + 1] = math.min(MAX, b.w + more * b.P), math.max(0, b.h - released), r.i[i + 1] - released
+      r.x, kept[id] = used, HELD
+    end
+  end
 end
 
 -- Holds from here on until another deadline; nothing that the reservation needs expires before it.

@@ -33,6 +33,36 @@ async def test_what_is_held_does_not_drain(world: World) -> None:
     assert (await world.ask(TPM, tokens=1)).reservation_id is None
 
 
+async def test_what_was_used_so_far_drains_and_is_not_held_any_more(world: World) -> None:
+    request = await world.admit(TPM, BUDGET, tokens=1_000)
+    await world.store.extend([request], 60_000, {request.reservation_id: 600})
+    assert [(s.remaining, s.held) for s in (await world.ask(TPM, BUDGET, tokens=0)).states] == [(0, 400), (0, 1_000)], "a budget holds on"
+    world.later(30_000)
+    assert [s.remaining for s in (await world.ask(TPM, tokens=0)).states] == [300], "10 tokens a second"
+    await world.store.settle([(request, 700)])
+    assert [(s.remaining, s.held) for s in (await world.ask(TPM, tokens=0)).states] == [(600, 0)]
+    assert await world.spent() == (700, 0)
+
+
+async def test_what_was_used_is_never_given_back(world: World) -> None:
+    """Part of it has drained: giving all of it back would make room for others' tokens twice."""
+    request = await world.admit(TPM, BUDGET, tokens=1_000)
+    await world.store.extend([request], 60_000, {request.reservation_id: 600})
+    await world.store.extend([request], 60_000, {request.reservation_id: 200})
+    await world.store.settle([(request, 100)])
+    assert [(s.remaining, s.held) for s in (await world.ask(TPM, tokens=0)).states] == [(400, 0)]
+    assert await world.spent() == (100, 0), "a budget says what the ledger says"
+
+
+async def test_more_used_than_held_is_a_debt_at_once_and_a_sweep_charges_the_rest(world: World) -> None:
+    over, within = await world.admit(TPM, tokens=100), await world.admit(TPM, tokens=400)
+    await world.store.extend([over, within], 1, {over.reservation_id: 300, within.reservation_id: 150})
+    assert [(s.free, s.held) for s in (await world.ask(TPM, tokens=0)).states] == [(300, 250)]
+    world.later(1)
+    assert {s.reservation_id: s.tokens for s in await world.store.sweep()} == {over.reservation_id: 100, within.reservation_id: 400}
+    assert [(s.free, s.held) for s in (await world.ask(TPM, tokens=0)).states] == [(300, 0)]
+
+
 async def test_a_settlement_above_the_hold_is_a_debt(world: World) -> None:
     request = await world.admit(TPM, BUDGET, tokens=10)
     await world.store.settle([(request, 1_600)])

@@ -53,6 +53,8 @@ class Open:
     items: dict[Limit, int]
     claimed: bool = False
     charged: int | None = None
+    used: int = 0
+    """Charged in buckets while it ran."""
 
 
 @dataclass
@@ -247,7 +249,7 @@ class Model:
         r.tokens += n
         return "granted"
 
-    def extend(self, rid: str, now: int, ttl: int) -> str:
+    def extend(self, rid: str, now: int, ttl: int, used: int = 0) -> str:
         r = self.reservations.get(rid)
         if r is None:
             return "unknown"
@@ -258,7 +260,18 @@ class Model:
         r.claimed, r.deadline = True, now + ttl
         if rid in self.unreported:
             self.unreported.remove(rid)
+        self.use(r, used, now)
         return "granted"
+
+    def use(self, r: Open, used: int, now: int) -> None:
+        buckets = [limit for limit in r.items if limit.unit is Unit.TOKENS and limit.calendar is None]
+        if used <= r.used or not buckets:
+            return
+        for limit in buckets:
+            released = min(used - r.used, r.items[limit])
+            self.change(limit, now, used - r.used, -released)
+            r.items[limit] -= released
+        r.used = used
 
     def hold_again(self, rid: str, at: int, who: tuple[str, str], tokens: int, now: int, ttl: int) -> None:
         r = self.reservations.get(rid)
@@ -306,10 +319,11 @@ class Model:
         if rid in self.unreported:
             self.unreported.remove(rid)
         charged = r.charged
+        rest = max(0, total - r.used)  # what was used stays charged
         if charged is None:
-            self.turn(r, now, -1, lambda _: total, total)
+            self.turn(r, now, -1, lambda _: rest, total)
         else:
-            self.turn(r, now, 0, lambda n: total - (n if charged else 0), total - charged)
+            self.turn(r, now, 0, lambda n: rest - (n if charged else 0), total - charged)
 
     def sweep(self, now: int) -> list[tuple[str, bool, int, bytes]]:
         for rid, r in self.reservations.items():
@@ -324,6 +338,7 @@ class Model:
             return
         self.unreported.remove(rid)
         r = self.reservations[rid]
-        if not r.claimed and r.charged:
+        if not r.claimed:
+            assert r.charged is not None
             self.turn(r, now, 0, lambda n: -n, -r.charged)
             r.charged = 0

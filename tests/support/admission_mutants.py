@@ -83,7 +83,9 @@ MUTANTS = [
     Mutant("put('due', now + ttl, id)\nend\n\nlocal learned", "end\n\nlocal learned"),
     # the life of a reservation
     Mutant("(to == OPEN and 1 or 0) - (r.s == OPEN and 1 or 0)", "(to == OPEN and 1 or 0) - 1"),
-    Mutant("charged(to, n, total) - charged(r.s, n)", "charged(to, n, total)"),
+    Mutant("n, total) - charged_in_bucket(r.s, r.x or 0, n)", "n, total)"),
+    Mutant("math.max(used, used + charged", "math.max(0, used + charged"),
+    Mutant("charged(state, held, (total or 0) - used)", "charged(state, held, total or 0)"),
     Mutant("charged(to, r.n, total) - charged(r.s, r.n)", "charged(to, r.n, total)"),
     Mutant("if state == SWEPT then return held", "if state == SWEPT then return 0"),
     Mutant("if b.kind == 't' then b.w", "if b.kind ~= 'd' then b.w"),
@@ -102,6 +104,19 @@ MUTANTS = [
     Mutant("if b then b.h = math.max(0, b.h + n) end", ""),
     Mutant("b.free = b.free - n", ""),
     Mutant("      b.h = b.h + tokens\n", ""),
+    # what is used while it runs
+    Mutant("  if more <= 0 then return end\n", ""),
+    Mutant("used - (r.x or 0)\n", "used\n"),
+    Mutant("if string.sub(r.i[i], 1, 1) == 't' then", "if IS_TOKENS[string.sub(r.i[i], 1, 1)] then"),
+    Mutant("math.min(more, r.i[i + 1])\n", "more\n"),
+    Mutant("b.w + more * b.P), math.max(0", "b.w), math.max(0"),
+    Mutant("math.max(0, b.h - released), r", "b.h, r"),
+    Mutant(
+        "r.i[i + 1] = math.min(MAX, b.w + more * b.P), math.max(0, b.h - released), r.i[i + 1] - released",
+        "r.i[i + 1] = math.min(MAX, b.w + more * b.P), math.max(0, b.h - released), r.i[i + 1]",
+    ),
+    Mutant("      r.x, kept[id] = used, HELD\n", "      kept[id] = HELD\n"),
+    Mutant("      r.x, kept[id] = used, HELD\n", "      r.x = used\n"),
     # settlement, sweep, seed
     Mutant("moved[r.s == OPEN and 'due' or 'swept'][id] = false", "moved.swept[id] = false"),
     Mutant("    forget(id)\n", ""),

@@ -23,6 +23,7 @@ class ToldStore(MemoryAdmissionStore):
         super().__init__(lambda: self.now_ms)
         self.away = False
         self.extended: list[list[str]] = []
+        self.used: list[Mapping[str, int] | None] = []
         self.settled: list[dict[str, int]] = []
         self.held_again: dict[str, int] = {}
         self.samples: dict[str, Sample] = {}
@@ -46,10 +47,11 @@ class ToldStore(MemoryAdmissionStore):
         assert state is not None
         return (state.base or 0) + state.own, state.held
 
-    async def extend(self, reservations: Sequence[Reservation], ttl_ms: int) -> list[Held]:
+    async def extend(self, reservations: Sequence[Reservation], ttl_ms: int, used: Mapping[str, int] | None = None) -> list[Held]:
         self._answer()
         self.extended.append([reservation.reservation_id for reservation in reservations])
-        return await super().extend(reservations, ttl_ms)
+        self.used.append(used)
+        return await super().extend(reservations, ttl_ms, used)
 
     async def top_up(self, reservation: Reservation, tokens: int) -> Held:
         self._answer()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from structlog.testing import capture_logs
@@ -75,8 +75,9 @@ class Journal:
     async def sync(self) -> None:
         return None
 
-    def begin(self, context: RequestContext) -> None:
+    def begin(self, context: RequestContext, used: Callable[[], int]) -> None:
         self.entries.append("held")
+        self.used = used
 
     def end(self, reservation: str | Status = Status.OK, reason: str = "") -> None:
         """Of the hold by its reservation, or of the stream by a status: the two ports have one name for it."""

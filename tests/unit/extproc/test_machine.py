@@ -301,6 +301,14 @@ def test_usage_in_every_chunk_is_asked_for_and_cut_out_of_each() -> None:
     assert tokens(played.stop().event) == (9, 1, UsageSource.REPORTED)
 
 
+def test_what_is_used_for_certain_is_what_was_told_and_a_token_for_each_piece_since() -> None:
+    played = following() >> response_headers() >> chunk(sse(delta("a")))
+    assert played.machine.used_tokens() == 1, "nobody has told of the prompt yet"
+    played = played >> chunk(sse({**delta("b"), "usage": usage(9, 4)})) >> chunk(sse(delta("c")))
+    assert played.machine.used_tokens() == 9 + 4 + 1
+    assert following().machine.used_tokens() == 0
+
+
 def test_a_client_that_asked_for_usage_in_every_chunk_keeps_it() -> None:
     context = some_context(continuous_usage=True)
     body = b'{"model":"chat","stream_options":{"include_usage":true,"continuous_usage_stats":true}}'

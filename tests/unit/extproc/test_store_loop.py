@@ -37,6 +37,8 @@ class Desk:
         self.heartbeats = Heartbeats(self.store, self.spool, lambda: float(self.store.now_ms), TTL_MS)
         self.settlements = Settlements(self.store, self.spool)
         self.loop = StoreLoop(self.heartbeats, self.settlements, 0.001)
+        self.used = 0
+        """By every request so far."""
 
     async def begun(self, number: int = 0, **changes: int) -> RequestContext:
         context = await self.store.admitted(number, **changes)
@@ -45,7 +47,7 @@ class Desk:
 
     def begin(self, context: RequestContext) -> None:
         write_opened(self.spool, Opened(context, NOW_MS))
-        self.heartbeats.begin(context)
+        self.heartbeats.begin(context, lambda: self.used)
 
     def end(self, context: RequestContext, tokens: Tokens) -> None:
         write_closed(self.spool, closed(context, recorded(context, Outcome.COMPLETE, ended_at_ms=NOW_MS, tokens=tokens)))
@@ -146,6 +148,15 @@ async def test_a_hold_that_the_store_has_lost_is_made_again_as_large_as_it_had_b
     await desk.loop.tell()
     assert desk.store.held_again == {context.reservation_id: 150}
     assert await desk.store.top_up(_reservation(desk, context), 1) is Held.GRANTED
+
+
+async def test_each_beat_tells_what_was_used_so_far(desk: Desk) -> None:
+    context = await desk.begun()
+    await desk.loop.tell()
+    desk.used = 40
+    desk.store.now_ms += TTL_MS // 3
+    await desk.loop.tell()
+    assert desk.store.used == [{context.reservation_id: 0}, {context.reservation_id: 40}]
 
 
 async def test_a_hold_is_made_again_at_once_when_a_top_up_finds_it_gone(desk: Desk) -> None:
