@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import protos
 from protos.ext_proc_pb2 import ProcessingRequest
-from tests.conformance.envoy_types import OURS, envoy_auth, envoy_core, envoy_ext_proc, make_ours, make_theirs, theirs, trees
+from tests.conformance.envoy_types import OURS, envoy_auth, envoy_core, envoy_ext_proc, envoy_ratelimit, make_ours, make_theirs, theirs, trees
 
 ROOT = Path(__file__).parents[2]
 TYPE_NAMES = {number: name.removeprefix("TYPE_").lower() for name, number in vars(FieldDescriptor).items() if name.startswith("TYPE_")}
@@ -75,6 +75,7 @@ def test_what_only_envoy_knows_passes_through_ours() -> None:
 def test_the_paths_are_those_that_envoy_calls() -> None:
     assert protos.CHECK in envoy_auth.AuthorizationBase().__mapping__()
     assert protos.PROCESS in envoy_ext_proc.ExternalProcessorBase().__mapping__()
+    assert protos.SHOULD_RATE_LIMIT in envoy_ratelimit.RateLimitServiceBase().__mapping__()
 
 
 def test_generated_code_is_current(tmp_path: Path) -> None:
