@@ -5,22 +5,20 @@ read from the ledger, and the store asked again. The ledger is away then: only t
 budget pass. Nothing here waits longer on the store than its deadline, and a request is decided exactly once.
 """
 
-import asyncio
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
-from extauth.breaker import Breaker
 from extauth.local_share import LocalShare
-from extauth.replicas import Replicas
 from extauth.seeding import BudgetSeeder, Seeding
 from ias import logs, telemetry
 from ias.change_log import ReaderUnavailable
 from ias.errors import ApiError
 from ratelimit.ports import Admission, AdmissionStore, Decision, StoreUnavailable, Unseeded
+from ratelimit.replicas import Replicas
+from ratelimit.store_gate import StoreGate
 
 log = logs.get(__name__)
 _SEEDINGS = 3
@@ -51,14 +49,13 @@ class Admissions:
         self._seeder = seeder
         self._replicas = replicas
         self._deadline_s = deadline_ms / 1000
-        self._breaker = Breaker()
+        self._gate = StoreGate(replicas, deadline_ms)
         self._local = LocalShare()
-        self._away = False
 
     async def decide(self, batch: Sequence[Wanted]) -> list[Answer | ApiError]:
         """Decide a batch in one round trip. What comes back with `unseeded` counters is not decided yet: see `decide_seeding`."""
         asked = time.monotonic()
-        decisions = await self._ask([wanted.admission for wanted in batch], self._deadline_s)
+        decisions = await self._gate.ask(lambda: self._store.admit([wanted.admission for wanted in batch]))
         waited_s = time.monotonic() - asked
         telemetry.STORE_WAIT_SECONDS.observe(waited_s)
         if decisions is None:
@@ -90,28 +87,8 @@ class Admissions:
         except StoreUnavailable as error:
             log.warning("budgets cannot be checked", reason=str(error))
             return None
-        decisions = await self._ask([wanted.admission], until - time.monotonic())
+        decisions = await self._gate.ask(lambda: self._store.admit([wanted.admission]), until - time.monotonic())
         return decisions[0] if decisions else None
-
-    async def _ask(self, admissions: Sequence[Admission], left_s: float) -> list[Decision] | None:
-        """None: the store is away."""
-        if left_s <= 0 or not self._breaker.allows(_now_ms(), random.random()):  # noqa: S311  (spreads probes)
-            return None
-        due = time.monotonic() + left_s
-        try:
-            if left_s < self._deadline_s:
-                decisions = await asyncio.wait_for(self._store.admit(admissions), left_s)
-            else:
-                decisions = await self._store.admit(admissions)  # it keeps the whole deadline by itself
-        except (StoreUnavailable, TimeoutError) as error:
-            if isinstance(error, TimeoutError):
-                telemetry.STORE_DEADLINE_LATE_SECONDS.observe(max(0.0, time.monotonic() - due))
-            self._breaker.failed(_now_ms(), random.random())  # noqa: S311  (spreads probes)
-            self._store_is(error)
-            return None
-        self._breaker.succeeded()
-        self._store_is(None)
-        return decisions
 
     def _alone(self, wanted: Wanted) -> Answer | ApiError:
         telemetry.STORE_FALLBACKS.inc()
@@ -121,16 +98,6 @@ class Admissions:
         except ApiError as error:
             return error
         return Answer(decision, False)
-
-    def _store_is(self, away: Exception | None) -> None:
-        """One line in the log when the store goes and one when it is back."""
-        if (away is not None) == self._away:
-            return
-        self._away = away is not None
-        if away is not None:
-            log.warning("Valkey does not answer: this process decides limits alone", reason=str(away), replicas=self._replicas.count)
-        else:
-            log.info("Valkey is back")
 
 
 def _now_ms() -> float:

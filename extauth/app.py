@@ -13,8 +13,6 @@ from extauth.grpc_service import CheckService
 from extauth.learned import LearnedValues
 from extauth.ledger_postgres import PostgresBudgetLedger
 from extauth.lookup import CredentialLookup
-from extauth.replicas import Replicas
-from extauth.replicas_valkey import ValkeyReplicaRegister
 from extauth.security_events import SecurityEvents
 from extauth.seeding import BudgetSeeder
 from extauth.settings import ExtauthSettings
@@ -28,6 +26,8 @@ from ias.security_event import TOPIC
 from ias.transport import UnaryMethod, new_server
 from protos import CHECK
 from ratelimit import store_valkey
+from ratelimit.replicas import Replicas
+from ratelimit.replicas_valkey import ValkeyReplicaRegister
 
 log = logs.get(__name__)
 _SERVICE = CHECK.removeprefix("/").partition("/")[0]
@@ -51,7 +51,7 @@ async def run(settings: ExtauthSettings) -> None:
         late = telemetry.STORE_DEADLINE_LATE_SECONDS.observe
         store = store_valkey.connect(valkey, settings.store_timeout_ms, settings.claim_timeout_ms, late)
         closing.push_async_callback(store.aclose)
-        register = ValkeyReplicaRegister(valkey, str(uuid.uuid4()))
+        register = ValkeyReplicaRegister(valkey, "extauth", str(uuid.uuid4()))
         closing.push_async_callback(register.aclose)
         replicas = Replicas(register, settings.replica_interval_ms / 1000)
         beating = asyncio.ensure_future(replicas.run())

@@ -1,4 +1,4 @@
-"""What extauth needs from others: the truth as `ias.gateway_views` shows it, and a register of replicas."""
+"""What extauth needs from others: the truth as `ias.gateway_views` shows it, and what the ledger knows."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -26,10 +26,3 @@ class BudgetLedger(Protocol):
 
     async def spent(self, budget: BudgetKey, until_ms: int) -> int:
         """Tokens of requests admitted from the budget's start until before `until_ms`; raise ReaderUnavailable."""
-
-
-class ReplicaRegister(Protocol):
-    """Where the replicas of extauth see each other."""
-
-    async def beat(self, live_ms: int) -> tuple[int, int]:
-        """Be seen as live for `live_ms`; return the register's time in ms and how many are live, or raise StoreUnavailable."""

@@ -16,7 +16,7 @@ gets a new prefix and lives beside the old one until no process of the version b
 | `ias2:{org}:l` | hash | publication id -> learned values and their histograms (`lua/learn.lua`) |
 | `ias2:{orgs}:noted` | sorted set | orgs by the time that an admission was last noted |
 | `ias2:{orgs}:look` | sorted set | orgs by the time to look for overdue reservations |
-| `ias2:{extauth}:replicas` | sorted set | replicas of extauth by the time of their last beat |
+| `ias2:{<service>}:replicas` | sorted set | replicas of extauth, or of the Rate Limit Service, by the time of their last beat |
 
 Expiry: buckets go when they are full again; what is held, and reservations, seven days after they were last touched; reported
 reservations and `x` after a day; days of `charged` after seven; counters 45 days after their period; learned values after 30 days without a request.
@@ -28,7 +28,6 @@ from ratelimit.ports import BudgetKey, Limit, Period, Unit
 
 NOTED = "ias2:{orgs}:noted"
 LOOK = "ias2:{orgs}:look"
-REPLICAS = "ias2:{extauth}:replicas"
 
 KIND = {Period.DAY: "d", Period.WEEK: "w", Period.MONTH: "m"}
 CALENDAR = {kind: period for period, kind in KIND.items()}
@@ -49,6 +48,11 @@ def bucket(org_id: str, limit: Limit) -> str:
 def counter(key: BudgetKey) -> str:
     """A budget counter's key."""
     return f"ias2:{{{key.org_id}}}:{KIND[key.calendar]}:{key.start_ms}:{key.scope}"
+
+
+def replicas(service: str) -> str:
+    """The register of a service's replicas."""
+    return f"ias2:{{{service}}}:replicas"
 
 
 @lru_cache(4_096)

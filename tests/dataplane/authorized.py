@@ -14,8 +14,7 @@ from extauth.decision import Policy
 from extauth.grpc_service import CheckService
 from extauth.learned import LearnedValues
 from extauth.lookup import CredentialLookup
-from extauth.ports import BudgetLedger, GatewayReader, ReplicaRegister
-from extauth.replicas import Replicas
+from extauth.ports import BudgetLedger, GatewayReader
 from extauth.seeding import BudgetSeeder
 from extauth.snapshot import Changed, Snapshot
 from extproc.grpc_service import ProcessService
@@ -28,6 +27,7 @@ from ias.spool_format import Closed
 from ias.transport import UnaryMethod
 from ias.usage_event import RequestRecorded
 from protos import CHECK
+from ratelimit.replicas import ReplicaRegister, Replicas
 from ratelimit.store_memory import MemoryAdmissionStore
 from tests.dataplane.conftest import Dataplane
 from tests.support.ext_proc import KEYS

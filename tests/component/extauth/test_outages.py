@@ -5,10 +5,10 @@ import contextlib
 
 import pytest
 
-from extauth.replicas import Replicas
-from extauth.replicas_valkey import ValkeyReplicaRegister
 from ias import telemetry
 from ratelimit.ports import StoreUnavailable
+from ratelimit.replicas import Replicas
+from ratelimit.replicas_valkey import ValkeyReplicaRegister
 from tests.component.extauth.world import Extauth, Truth, admitted, extauth
 from tests.support.checks import CHAT, Verdict, ask, check_message
 from tests.support.valkey import TestValkey
@@ -35,7 +35,7 @@ async def test_without_valkey_this_process_decides_alone(away: str, truth: Truth
         else:
             with valkey.frozen():
                 verdicts = await some(world, key.text, 6)
-        assert world.service._admissions._breaker.is_open
+        assert world.service._admissions._gate.is_open
     assert [v.status for v in verdicts] == [200, 200, 429, 429, 429, 429], "half of four"
     assert not admitted(verdicts[0]).in_store
     assert verdicts[2].headers["x-ratelimit-limit-requests"] == "4"
@@ -54,7 +54,7 @@ async def test_when_valkey_is_back_it_decides_again(truth: Truth, database_url: 
                 if admitted((await some(world, key.text, 1))[0]).in_store:
                     break
                 await asyncio.sleep(0.02)
-        assert not world.service._admissions._breaker.is_open
+        assert not world.service._admissions._gate.is_open
 
 
 async def beaten(replicas: Replicas) -> None:
@@ -67,7 +67,7 @@ async def beaten(replicas: Replicas) -> None:
 
 
 async def test_replicas_see_each_other_and_the_last_number_outlives_valkey(valkey: TestValkey) -> None:
-    registers = [ValkeyReplicaRegister(valkey.url, name) for name in ("a", "b")]
+    registers = [ValkeyReplicaRegister(valkey.url, "extauth", name) for name in ("a", "b")]
     one, other = (Replicas(register, interval_s=60) for register in registers)
     assert one.count == 1
     for replica in (one, other, one):

@@ -20,8 +20,6 @@ from extauth.grpc_service import CheckService
 from extauth.learned import LearnedValues
 from extauth.ledger_postgres import PostgresBudgetLedger
 from extauth.lookup import CredentialLookup
-from extauth.replicas import Replicas
-from extauth.replicas_valkey import ValkeyReplicaRegister
 from extauth.seeding import BudgetSeeder
 from extauth.snapshot import Snapshot
 from extauth.store_postgres import PostgresGatewayReader
@@ -31,6 +29,8 @@ from ias.context import RequestContext, SigningKeys, verify
 from ias.gateway_views import CHANGE_LOCK
 from ias.headers import CONTEXT
 from ratelimit import store_valkey
+from ratelimit.replicas import Replicas
+from ratelimit.replicas_valkey import ValkeyReplicaRegister
 from ratelimit.store_valkey import ValkeyAdmissionStore
 from tests.support.checks import Verdict
 
@@ -173,7 +173,7 @@ async def extauth(
         closing.push_async_callback(ledger.aclose)
         store = store_valkey.connect(valkey_url, store_timeout_ms, claim_ttl_ms)
         closing.push_async_callback(store.aclose)
-        register = ValkeyReplicaRegister(valkey_url, str(uuid.uuid4()))
+        register = ValkeyReplicaRegister(valkey_url, "extauth", str(uuid.uuid4()))
         closing.push_async_callback(register.aclose)
         replicas = Replicas(register, interval_s=60)
         seeder = BudgetSeeder(ledger, store, timeout_s=0.5)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from extauth.admission import Admissions, Answer, Wanted
-from extauth.breaker import FAILURES
-from extauth.replicas import Replicas
 from extauth.seeding import BudgetSeeder
 from ias import telemetry
 from ias.change_log import ReaderUnavailable
 from ias.errors import ApiError
+from ratelimit.breaker import FAILURES
 from ratelimit.ports import Admission, AdmissionStore, BudgetKey, Decision, Limit, Period, StoreUnavailable, TokenHold, Unit, Unseeded
+from ratelimit.replicas import Replicas
 
 BUDGET = Limit("monthly token budget", "org", 0, 1, 1_000, Unit.TOKENS, Period.MONTH)
 COUNTER = Unseeded(BudgetKey("o", "org", Period.MONTH, 0, 100), since_ms=7)

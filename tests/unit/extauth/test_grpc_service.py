@@ -13,8 +13,7 @@ from extauth.estimate import NOTHING_LEARNED
 from extauth.grpc_service import CheckService
 from extauth.learned import LearnedValues
 from extauth.lookup import CredentialLookup
-from extauth.ports import BudgetLedger, GatewayReader, ReplicaRegister
-from extauth.replicas import Replicas
+from extauth.ports import BudgetLedger, GatewayReader
 from extauth.seeding import BudgetSeeder
 from extauth.snapshot import Changed, Snapshot
 from ias import telemetry
@@ -23,6 +22,7 @@ from ias.errors import ApiError
 from ias.gateway_views import ScopeLimits
 from ias.headers import CONTEXT
 from ratelimit.ports import Admission, AdmissionStore, Decision, Learned, Limit, LimitState, Unit
+from ratelimit.replicas import ReplicaRegister, Replicas
 from ratelimit.store_memory import MemoryAdmissionStore
 from tests.support.checks import FakeCall, ask, check_message
 from tests.unit.extauth.world import KEY, POLICY, credential, publication

@@ -1,4 +1,4 @@
-"""How many replicas of extauth there are, and what time it is at the store: both are needed when the store has gone, so both are kept.
+"""How many replicas of a service there are, and what time it is at the store: both are needed when the store has gone, so both are kept.
 
 Each replica beats through the store. While the store is away the last number seen counts on, and it is never less than 1.
 """
@@ -6,13 +6,20 @@ Each replica beats through the store. While the store is away the last number se
 import asyncio
 import contextlib
 import time
+from typing import Protocol
 
-from extauth.ports import ReplicaRegister
 from ratelimit.ports import StoreUnavailable
 from ratelimit.server_clock import ServerClock
 
 LIVE_BEATS = 3
 """A replica that has missed so many beats is gone."""
+
+
+class ReplicaRegister(Protocol):
+    """Where the replicas of a service see each other."""
+
+    async def beat(self, live_ms: int) -> tuple[int, int]:
+        """Be seen as live for `live_ms`; return the register's time in ms and how many are live, or raise StoreUnavailable."""
 
 
 class Replicas:

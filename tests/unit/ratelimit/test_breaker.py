@@ -1,4 +1,4 @@
-from extauth.breaker import FAILURES, PAUSE_MS, Breaker
+from ratelimit.breaker import FAILURES, PAUSE_MS, Breaker
 
 
 def opened(now_ms: float = 0) -> Breaker:

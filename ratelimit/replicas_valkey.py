@@ -19,20 +19,21 @@ _DEADLINE_MS = 1_000
 
 
 class ValkeyReplicaRegister:
-    """Registers the replica `replica_id`; has a connection of its own, so that no admission stands behind a beat."""
+    """Registers the replica `replica_id` of a service; has a connection of its own, so that no admission stands behind a beat."""
 
-    def __init__(self, url: str, replica_id: str) -> None:
+    def __init__(self, url: str, service: str, replica_id: str) -> None:
         self._client = RespClient(Address.parse(url))
         self._replica_id = replica_id
+        self._key = layout.replicas(service)
 
     async def aclose(self) -> None:
         """Leave the register if the server answers, so that the others' shares grow at once."""
         with contextlib.suppress(StoreUnavailable):
-            await self._client.call([("ZREM", layout.REPLICAS, self._replica_id)], _DEADLINE_MS)
+            await self._client.call([("ZREM", self._key, self._replica_id)], _DEADLINE_MS)
         await self._client.aclose()
 
     async def beat(self, live_ms: int) -> tuple[int, int]:
-        command: Command = ("EVAL", _BEAT, 1, layout.REPLICAS, self._replica_id, live_ms)
+        command: Command = ("EVAL", _BEAT, 1, self._key, self._replica_id, live_ms)
         (reply,) = await self._client.call([command], _DEADLINE_MS)
         if isinstance(reply, ReplyError):
             raise StoreUnavailable(str(reply)) from reply
