@@ -14,7 +14,7 @@ from typing import Final
 
 from ias.errors import service_unavailable
 from ias.ids import uuid7
-from ratelimit.bucket import NEVER
+from ratelimit.bucket import NEVER, part_of
 from ratelimit.ports import Admission, Decision, Limit, LimitState, TokenHold, Unit
 
 ASSUMED_STREAM_MS: Final = 30_000
@@ -78,10 +78,10 @@ class LocalShare:
         return Decision(str(uuid7(id_ms, admission.reservation_entropy)), states, tokens)
 
     def _share(self, org_id: str, limit: Limit, replicas: int, now_ms: int) -> _Share:
-        capacity = max(1, limit.capacity // replicas) if limit.capacity else 0
+        part = part_of(limit, replicas)
         if limit.unit is Unit.STREAMS:
-            return self._bucket((org_id, limit.bucket, ASSUMED_STREAM_MS), max(1, capacity), capacity, now_ms)
-        return self._bucket((org_id, limit.bucket, limit.period_ms), max(1, limit.refill // replicas), capacity, now_ms)
+            return self._bucket((org_id, limit.bucket, ASSUMED_STREAM_MS), max(1, part.capacity), part.capacity, now_ms)
+        return self._bucket((org_id, limit.bucket, limit.period_ms), part.refill, part.capacity, now_ms)
 
     def _grace(self, org_id: str, tokens: int, now_ms: int) -> _Share:
         return self._bucket((org_id, "grace", GRACE_PERIOD_MS), max(1, tokens), tokens, now_ms)

@@ -18,6 +18,10 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 
 CHECKS = Counter("ias_checks_total", "Decisions of extauth by HTTP status of the answer (200: allowed).", ["status"], registry=REGISTRY)
 CHECK_SECONDS = Histogram("ias_check_seconds", "Time of a decision of extauth.", registry=REGISTRY, buckets=_SECONDS)
+RATE_LIMIT_REQUESTS = Counter(
+    "ias_rate_limit_requests_total", "Requests to the Rate Limit Service by answer (ok, over_limit, invalid).", ["answer"], registry=REGISTRY
+)
+RATE_LIMIT_SECONDS = Histogram("ias_rate_limit_seconds", "Time of a decision of the Rate Limit Service.", registry=REGISTRY, buckets=_SECONDS)
 STORE_WAIT_SECONDS = Histogram(
     "ias_store_wait_seconds",
     "Time that requests which are decided together waited for Valkey: until its answer or until it was given up.",
@@ -26,15 +30,15 @@ STORE_WAIT_SECONDS = Histogram(
 )
 STORE_DEADLINE_LATE_SECONDS = Histogram(
     "ias_store_deadline_late_seconds",
-    "How late extauth's own event loop was when it noticed that Valkey's time was over: that part of a wait was not for Valkey.",
+    "How late our own event loop was when it noticed that Valkey's time was over: that part of a wait was not for Valkey.",
     registry=REGISTRY,
     buckets=_LATE,
 )
 ADMISSIONS = Counter("ias_admissions_total", "Requests that extauth passed on to an engine.", ["endpoint"], registry=REGISTRY)
-STORE_FALLBACKS = Counter("ias_store_fallbacks_total", "Admissions decided by the local share because the store did not answer.", registry=REGISTRY)
+STORE_FALLBACKS = Counter("ias_store_fallbacks_total", "Requests decided without the store, because it did not answer.", registry=REGISTRY)
 LIMIT_REFUSALS = Counter(
     "ias_limit_refusals_total",
-    "Limits that refused a request, by setting and whose (key, user, org, pub).",
+    "Limits that refused a request, by setting and whose (key, user, org, pub; gateway: of the Rate Limit Service).",
     ["limit", "scope"],
     registry=REGISTRY,
 )

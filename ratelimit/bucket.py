@@ -9,6 +9,8 @@ A budget's level is its counter: nothing drains, and the period ends.
 
 from dataclasses import dataclass, replace
 
+from msgspec.structs import replace as replace_struct
+
 from ratelimit.ports import MAX_LEVEL, Limit, LimitState, Unit
 
 NEVER = -1
@@ -69,6 +71,12 @@ class Counter:
     def free(self, limit: Limit) -> int:
         """Tokens that are left; negative: overspent."""
         return limit.capacity - (self.base or 0) - self.own - self.held
+
+
+def part_of(limit: Limit, replicas: int) -> Limit:
+    """What one of several replicas may give of a limit by itself: its part, but at least one."""
+    capacity = max(1, limit.capacity // replicas) if limit.capacity else 0
+    return replace_struct(limit, capacity=capacity, refill=max(1, limit.refill // replicas) if limit.refill else 0)
 
 
 def state(limit: Limit, level: Level | Counter, wanted: int, fits: bool, now_ms: int) -> LimitState:

@@ -17,11 +17,16 @@ gets a new prefix and lives beside the old one until no process of the version b
 | `ias2:{orgs}:noted` | sorted set | orgs by the time that an admission was last noted |
 | `ias2:{orgs}:look` | sorted set | orgs by the time to look for overdue reservations |
 | `ias2:{<service>}:replicas` | sorted set | replicas of extauth, or of the Rate Limit Service, by the time of their last beat |
+| `ias2:{rl:<domain>}:b:<period ms>:<entries>` | string | `W:t:0`, a bucket of the Rate Limit Service; domain and descriptor as digests |
+| `ias2:{rl:<domain>}:a:<period ms>:<entries>` | string | a bucket that was asked whether anything is left (`lua/hit.lua`) |
 
 Expiry: buckets go when they are full again; what is held, and reservations, seven days after they were last touched; reported
-reservations and `x` after a day; days of `charged` after seven; counters 45 days after their period; learned values after 30 days without a request.
+reservations and `x` after a day; days of `charged` after seven; counters 45 days after their period; learned values after 30 days without a request;
+questions to buckets after an hour.
 """
 
+import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 from ratelimit.ports import BudgetKey, Limit, Period, Unit
@@ -48,6 +53,20 @@ def bucket(org_id: str, limit: Limit) -> str:
 def counter(key: BudgetKey) -> str:
     """A budget counter's key."""
     return f"ias2:{{{key.org_id}}}:{KIND[key.calendar]}:{key.start_ms}:{key.scope}"
+
+
+def domain(name: str) -> str:
+    """What stands in an org's place for a domain of the Rate Limit Service. No org has such a name."""
+    return f"rl:{_digest(name)}"
+
+
+def descriptor(entries: Sequence[tuple[str, str]]) -> str:
+    """The bucket of a descriptor's (key, value) pairs. Other pairs never have the same, whatever characters they are made of."""
+    return _digest("".join([f"{len(key)}:{key}{len(value)}:{value}" for key, value in entries]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def replicas(service: str) -> str:

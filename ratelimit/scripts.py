@@ -27,8 +27,12 @@ def _read(*names: str) -> Script:
 SCRIPTS: Mapping[str, Script] = MappingProxyType(
     {
         **{name: _read("common", name) for name in ("admit", "seed")},
-        **{name: _read("common", "reservations", name) for name in ("extend", "top_up", "hold_again", "sweep", "reported")},
-        "settle": _read("common", "reservations", "learn", "settle"),
+        **{name: _read("common", "buckets", "reservations", name) for name in ("extend", "top_up", "hold_again", "sweep", "reported")},
+        "settle": _read("common", "buckets", "reservations", "learn", "settle"),
         "look": _read("look"),
     }
 )
+"""What the admission store runs."""
+
+HIT_SCRIPTS: Mapping[str, Script] = MappingProxyType({"hit": _read("common", "buckets", "hit")})
+"""What the Rate Limit Service runs."""

@@ -13,7 +13,7 @@ from ias.wire.limits import Limits
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "settings.md"
-SERVICES = ("extauth", "extproc", "controlplane")
+SERVICES = ("extauth", "extproc", "ratelimit", "controlplane")
 _HEAD = """# Settings
 
 Every service reads its settings from environment variables once, when it starts. `--check-config` prints what is in effect, secrets masked,

@@ -81,7 +81,7 @@ for _, b in ipairs(limits) do
     if b.wanted > b.B then retry = -1
     elseif b.calendar then retry = to_end
     elseif b.kind == 's' then retry = 1000
-    else retry = b.t - now + ceil_div(b.w + (b.h + b.wanted - b.B) * b.P, b.L) end
+    else retry = to_fit(b) end
   end
   reply[n + 1], reply[n + 2], reply[n + 3], reply[n + 4] = b.free, to_end or to_full(b), retry, b.h
   n = n + 4

@@ -115,6 +115,9 @@ local function load_bucket(b, key, stored)
   return b
 end
 
+-- When `wanted`, which does not fit, may fit at the earliest.
+local function to_fit(b) return b.t - now + ceil_div(b.w + (b.h + b.wanted - b.B) * b.P, b.L) end
+
 local function to_full(b) return b.w > 0 and b.t - now + ceil_div(b.w, b.L) or 0 end
 
 local function write_bucket(b)

@@ -1,7 +1,7 @@
--- What reservations hold and are charged, and how that changes. Behind common.lua.
+-- What reservations hold and are charged, and how that changes. Behind common.lua and buckets.lua.
 -- Many are changed in one call: what they share is read once, and written once by `flush`, behind all reads. A script that fails has written nothing.
 local CALENDARS = {'d', 'w', 'm'}
-local records, rules, buckets, counters, carriers = {}, {}, {}, {}, {}
+local records, counters, carriers = {}, {}, {}
 local kept, forgotten, held_on = {}, {}, {}
 local last_charged = {}  -- by day, the latest time of admission of what was charged
 local moved = {due = {}, swept = {}}  -- reservations and their new scores; false: taken out
@@ -27,22 +27,6 @@ end
 local function read(b, at)
   local key = key_of(b, at)
   return load(b, key, redis.call('GET', key))
-end
-
--- The bucket of a limit as this script has left it. Two reservations may know one bucket by different rules.
-local function bucket(limit)
-  local b = rules[limit] or rule(limit)
-  rules[limit] = b
-  local key = b.key or key_of(b)
-  local last = buckets[key]
-  if not last then
-    load_bucket(b, key, redis.call('GET', key))
-  else
-    b.key, b.w, b.h = key, last.w, last.h
-    b.t = (b.w > 0 or b.h > 0) and last.t or now  -- an empty one is forgotten, and its time with it
-  end
-  buckets[key] = b
-  return b
 end
 
 local function scopes(user, key) return {'org', user ~= '' and 'user:' .. user, key ~= '' and 'key:' .. key} end
