@@ -4,12 +4,23 @@ All N replicas together let pass at most the limit, and once more what had been 
 back, so that one which comes and goes does not give the share anew each time; they drain by themselves.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ratelimit import layout
 from ratelimit.bucket import NEVER, STREAM_RETRY_MS, Level, part_of
 from ratelimit.expiring import Expiring
 from ratelimit.ports import ASKED_MS, HitRequest, Hits, Limit, LimitState
+
+
+@dataclass(slots=True)
+class _Step:
+    """One descriptor of a request. `part`: this process' share of the limit."""
+
+    hits: Hits
+    key: str
+    part: Limit
+    is_owed: bool
+    retry_ms: int = 0
 
 
 class LocalHits:
@@ -21,52 +32,47 @@ class LocalHits:
 
     def take(self, request: HitRequest, replicas: int, now_ms: int) -> tuple[LimitState, ...]:
         """Decide one request by the share of one of `replicas`; by the whole limits if there is only one."""
-        taken: list[tuple[str, Limit, int]] = []
-        retries: list[int] = []
-        refused = False
-        for hits in request.hits:
-            key, limit, wanted = layout.bucket(request.domain, hits.limit), part_of(hits.limit, replicas), max(1, hits.count)
-            level = self._level(key, limit, now_ms)
-            retry_ms = 0
-            if self._is_owed(key, hits, now_ms):
-                self._add(key, limit, hits.count, now_ms)
-            elif wanted > level.free(limit):
-                retry_ms = _retry_ms(hits.limit, limit, level, wanted, now_ms)
-                refused = refused or not limit.dry_run
-            elif hits.count:
-                self._add(key, limit, hits.count, now_ms)
-                taken.append((key, limit, hits.count))
-            if hits.count == 0:
-                self._asked.put(key, True, now_ms + ASKED_MS, now_ms)
-            retries.append(retry_ms)
-        if refused:
-            for key, limit, count in taken:
-                self._add(key, limit, -count, now_ms)
-        return self._states(request, retries, replicas, now_ms)
+        steps = [self._step(request.domain, hits, replicas, now_ms) for hits in request.hits]
+        for step in steps:
+            if step.is_owed:
+                self._add(step, step.hits.count, now_ms)
+        for step in steps:
+            if not step.is_owed:
+                self._try(step, now_ms)
+        if any(step.retry_ms and not step.part.dry_run for step in steps):
+            for step in steps:
+                if not step.is_owed and not step.retry_ms:
+                    self._add(step, -step.hits.count, now_ms)
+        return tuple(self._state(step, now_ms) for step in steps)
 
-    def _is_owed(self, key: str, hits: Hits, now_ms: int) -> bool:
-        return hits.count < 0 or (hits.count > 0 and hits.on_its_own and self._asked.get(key, now_ms) is not None)
+    def _step(self, domain: str, hits: Hits, replicas: int, now_ms: int) -> _Step:
+        key = layout.bucket(domain, hits.limit)
+        is_owed = hits.count < 0 or (hits.count > 0 and hits.on_its_own and self._asked.get(key, now_ms) is not None)
+        return _Step(hits, key, part_of(hits.limit, replicas), is_owed)
 
-    def _level(self, key: str, limit: Limit, now_ms: int) -> Level:
-        return (self._levels.get(key, now_ms) or Level(0, now_ms)).drain(limit.refill, now_ms)
+    def _try(self, step: _Step, now_ms: int) -> None:
+        """Charge if it fits, else say when to try again."""
+        count = step.hits.count
+        if count == 0:
+            self._asked.put(step.key, True, now_ms + ASKED_MS, now_ms)
+        level, wanted = self._level(step, now_ms), max(1, count)
+        if wanted <= level.free(step.part):
+            self._add(step, count, now_ms)
+        elif wanted <= step.part.capacity:
+            step.retry_ms = level.retry_ms(step.part, wanted, now_ms)
+        else:  # too large for the share only: the store may be back
+            step.retry_ms = NEVER if wanted > step.hits.limit.capacity else STREAM_RETRY_MS
 
-    def _add(self, key: str, limit: Limit, count: int, now_ms: int) -> None:
-        level = self._level(key, limit, now_ms).add(count, 0, limit.period_ms)
+    def _level(self, step: _Step, now_ms: int) -> Level:
+        return (self._levels.get(step.key, now_ms) or Level(0, now_ms)).drain(step.part.refill, now_ms)
+
+    def _add(self, step: _Step, count: int, now_ms: int) -> None:
+        level = self._level(step, now_ms).add(count, 0, step.part.period_ms)
         if level.w:
-            self._levels.put(key, level, now_ms + level.ms_to_full(limit, now_ms), now_ms)
+            self._levels.put(step.key, level, now_ms + level.ms_to_full(step.part, now_ms), now_ms)
         else:
-            self._levels.drop(key)
+            self._levels.drop(step.key)
 
-    def _states(self, request: HitRequest, retries: Sequence[int], replicas: int, now_ms: int) -> tuple[LimitState, ...]:
-        states = []
-        for hits, retry_ms in zip(request.hits, retries, strict=True):
-            part = part_of(hits.limit, replicas)
-            level = self._level(layout.bucket(request.domain, hits.limit), part, now_ms)
-            states.append(LimitState(hits.limit, level.free(part), level.ms_to_full(part, now_ms), retry_ms))
-        return tuple(states)
-
-
-def _retry_ms(limit: Limit, part: Limit, level: Level, wanted: int, now_ms: int) -> int:
-    if wanted <= part.capacity:
-        return level.retry_ms(part, wanted, now_ms)
-    return NEVER if wanted > limit.capacity else STREAM_RETRY_MS  # too large for the share, not for the limit: the store may be back
+    def _state(self, step: _Step, now_ms: int) -> LimitState:
+        level = self._level(step, now_ms)
+        return LimitState(step.hits.limit, level.free(step.part), level.ms_to_full(step.part, now_ms), step.retry_ms)

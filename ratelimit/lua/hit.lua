@@ -17,18 +17,20 @@ local function is_owed(b, hits, own)
   return hits < 0 or hits > 0 and own and (noted[b.key] or redis.call('EXISTS', asked(b)) == 1)
 end
 
--- A request may name a bucket twice, so it is taken step by step, and what was taken is given back if a later step does not fit.
+-- What is owed first, then the rest step by step: a request may name a bucket twice. What was taken is given back if a later step does not fit.
 local function take(first, last)
-  local retry, taken, refused = {}, {}, false
+  local retry, taken, owed, refused = {}, {}, {}, false
+  for i = first, last, 2 do
+    local b, hits = bucket(ARGV[i]), tonumber(ARGV[i + 1])
+    owed[i], retry[i] = is_owed(b, hits, string.sub(ARGV[i + 1], 1, 1) == '+'), 0
+    if owed[i] then add(b, hits) end
+  end
   for i = first, last, 2 do
     local b, hits = bucket(ARGV[i]), tonumber(ARGV[i + 1])
     b.wanted = math.max(1, hits)
-    retry[i] = 0
-    if is_owed(b, hits, string.sub(ARGV[i + 1], 1, 1) == '+') then
-      add(b, hits)
-    elseif b.wanted > free(b) then
+    if not owed[i] and b.wanted > free(b) then
       retry[i], refused = b.wanted > b.B and -1 or to_fit(b), refused or not b.dry
-    elseif hits > 0 then
+    elseif not owed[i] and hits > 0 then
       taken[#taken + 1] = i
       add(b, hits)
     end

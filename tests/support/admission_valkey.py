@@ -1,6 +1,6 @@
 """The Valkey store with a clock that a test sets: its scripts ask a key for the time instead of the server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from redis import Redis
 
@@ -19,8 +19,8 @@ LONGER = "local ttl = to_full(b) + 3600000"
 """Expiry goes by the server's own clock, which runs on while the test's stands."""
 
 
-def scripts(edit: Callable[[str], str] = lambda source: source) -> dict[str, Script]:
-    edited = {name: Script(edit(script.source)) for name, script in SCRIPTS.items()}
+def scripts(edit: Callable[[str], str] = lambda source: source, of: Mapping[str, Script] = SCRIPTS) -> dict[str, Script]:
+    edited = {name: Script(edit(script.source)) for name, script in of.items()}
     return {name: Script(script.source.replace(ASKS_THE_SERVER, ASKS_THE_TEST).replace(SHORTEST, LONGER)) for name, script in edited.items()}
 
 
