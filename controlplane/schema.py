@@ -112,6 +112,7 @@ backends = Table(
     _text("credential", nullable=True),
     _float("probe_interval_s"),
     _float("discovery_interval_s"),
+    Column("traffic", JSONB, nullable=False, server_default="{}"),
     Column("next_probe_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("next_discovery_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("is_denied", Boolean, nullable=False, server_default="false"),

@@ -1,13 +1,15 @@
 """Probes an engine over HTTP. An engine is a stranger here.
 
 vLLM and others of the OpenAI API have `GET /health` and `GET /v1/models`; a model server of KServe has the same list in its own form, or `GET
-/v2/models`, and `GET /v2/health/ready`.
+/v2/models`, and `GET /v2/health/ready`. Triton has no list but an index of its repository, `POST /v2/repository/index`.
 """
+
+from dataclasses import replace
 
 from controlplane.backends.credentials import CredentialFolder, CredentialUnusable
 from controlplane.backends.ports import Probe
 from controlplane.backends.rules import HEALTH_PATHS, Verdict, denied, unhealthy
-from controlplane.catalog.engine_list import EngineList, read_list
+from controlplane.catalog.engine_list import EngineList, read_index, read_list
 from controlplane.egress.ports import Answer, CallFailed, Egress, EgressDenied, Outgoing
 
 TIMEOUT_SECONDS = 3.0
@@ -15,6 +17,11 @@ MAX_BYTES = 8 << 20
 """Some ten thousand models, as vLLM describes them."""
 _ABSENT = frozenset({404, 405, 501})
 """The path is not there: a provider without a health check, a server with another list."""
+
+
+_LISTS = (("GET", "/v1/models", read_list), ("GET", "/v2/models", read_list), ("POST", "/v2/repository/index", read_index))
+_READY_MODELS = b'{"ready": true}'
+"""Of the repository: what is loaded."""
 
 
 class _Problem(Exception):
@@ -57,24 +64,30 @@ class _Asked:
 
     async def get(self, path: str) -> Answer:
         """Return an answer of any status. Raises _Problem and EgressDenied."""
+        return await self._call("GET", path)
+
+    async def _call(self, method: str, path: str) -> Answer:
+        asked = Outgoing(f"{self._base_url}{path}", self._timeout, method, self._headers, max_bytes=MAX_BYTES)
+        if method == "POST":
+            asked = replace(asked, headers={**self._headers, "content-type": "application/json"}, body=_READY_MODELS)
         try:
-            return await self._egress.call(Outgoing(f"{self._base_url}{path}", self._timeout, headers=self._headers, max_bytes=MAX_BYTES))
+            return await self._egress.call(asked)
         except EgressDenied:
             raise
         except CallFailed as problem:
-            raise _Problem(f"GET {path}: {problem}") from problem
+            raise _Problem(f"{method} {path}: {problem}") from problem
 
     async def models(self) -> EngineList:
         """Return the list of models from the first place that has one. Raises _Problem and EgressDenied."""
         missing = []
-        for path in ("/v1/models", "/v2/models"):
-            answer = await self.get(path)
+        for method, path, read in _LISTS:
+            answer = await self._call(method, path)
             if answer.status == 200:
                 try:
-                    return read_list(answer.body)
+                    return read(answer.body)
                 except ValueError as error:
-                    raise _Problem(f"GET {path}: {error}") from error
-            missing.append(f"GET {path}: status {answer.status}")
+                    raise _Problem(f"{method} {path}: {error}") from error
+            missing.append(f"{method} {path}: status {answer.status}")
             if answer.status not in _ABSENT:
                 break
         raise _Problem(missing[0])

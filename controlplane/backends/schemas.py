@@ -10,6 +10,7 @@ from sqlalchemy import Row
 from controlplane.api_model import ApiModel
 from controlplane.backends.repository import condition_of
 from controlplane.backends.rules import Health, as_id, canonical_base_url
+from controlplane.backends.traffic import Traffic, traffic_of
 
 
 def _not_an_id(name: str) -> str:
@@ -28,7 +29,7 @@ Seconds = Annotated[float, Field(ge=0.5, le=86_400)]
 
 
 class ChangeBackend(ApiModel):
-    """How a backend is probed, and what credential it is shown. What is not given stays; null is the default again."""
+    """How a backend is probed, what it is shown, and what it can take. What is not given stays; null is the default again."""
 
     probe_interval_s: Seconds | None = Field(default=None, description="seconds between two probes; by default IAS_PROBE_INTERVAL")
     discovery_interval_s: Seconds | None = Field(default=None, description="seconds between two lists of models; by default IAS_DISCOVERY_INTERVAL")
@@ -36,6 +37,9 @@ class ChangeBackend(ApiModel):
         default=None,
         description="name of the credential that it is shown, by probes and by the gateway: a file in the folder IAS_BACKEND_CREDENTIALS_DIR,"
         " sent as a bearer token; never the credential itself",
+    )
+    traffic: Traffic | None = Field(
+        default=None, description="what connections to it may take, for all models that go to it; of this, too, what is not given stays"
     )
 
 
@@ -65,6 +69,7 @@ class BackendView(ApiModel):
     probe_interval_s: float | None
     discovery_interval_s: float | None
     credential: str | None
+    traffic: Traffic
     created_at: datetime
 
 
@@ -91,8 +96,8 @@ class BackendList(ApiModel):
 
 def view_of(row: Row[Any]) -> BackendView:
     """Make the view of a backend."""
-    known = {name: getattr(row, name) for name in BackendView.model_fields if name != "availability"}
-    return BackendView(**known, availability=condition_of(row).availability)
+    known = {name: getattr(row, name) for name in BackendView.model_fields if name not in {"availability", "traffic"}}
+    return BackendView(**known, availability=condition_of(row).availability, traffic=traffic_of(row.traffic))
 
 
 def detail_of(row: Row[Any], since: datetime, requests: int, errors: int) -> BackendDetailView:

@@ -12,6 +12,7 @@ from controlplane.backends.ports import Probe, Probing
 from controlplane.backends.repository import BackendRepository
 from controlplane.backends.rules import Verdict
 from controlplane.backends.schemas import ChangeBackend, RegisterBackend
+from controlplane.backends.traffic import Traffic, changed_traffic, stored_traffic
 from controlplane.catalog.rules import Discovery
 from controlplane.catalog.service import discover
 from controlplane.egress.ports import Egress, EgressDenied
@@ -29,7 +30,7 @@ async def register(access: Access, probing: Probing, body: RegisterBackend) -> R
         raise Problem(422, "egress_denied", verdict.reason)
     backend_id = new_id()
     repository = BackendRepository(access.uow, access.reach)
-    await repository.add({"id": backend_id, **body.model_dump()})
+    await repository.add({"id": backend_id, **body.model_dump(exclude={"traffic"}), "traffic": stored_traffic(body.traffic or Traffic())})
     await repository.record(backend_id, verdict, at, probing.thresholds)
     await discover(access.uow, backend_id, verdict.told or (), at)
     access.uow.audit(backend_id=str(backend_id))
@@ -46,7 +47,10 @@ async def change(access: Access, probing: Probing, credentials: CredentialFolder
     repository = BackendRepository(access.uow, access.reach)
     if await repository.in_use(backend.id):
         check_credential(credentials, body.credential)
-    await repository.change(backend.id, body.model_dump(exclude_unset=True))
+    values = body.model_dump(exclude_unset=True)
+    if "traffic" in values:
+        values["traffic"] = changed_traffic(backend.traffic, body.traffic) if body.traffic else {}
+    await repository.change(backend.id, values)
     return await check(access, probing, str(backend.id))
 
 

@@ -42,7 +42,12 @@ class _Models(msgspec.Struct):
     """KServe's."""
 
 
+class _Indexed(msgspec.Struct):
+    name: str
+
+
 _decoder = msgspec.json.Decoder(_Models)
+_index_decoder = msgspec.json.Decoder(list[_Indexed])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,18 @@ def read_list(body: bytes) -> EngineList:
     if read.models is not None:
         return EngineList(_ordered([{"id": name} for name in read.models]), ModelType.TRADITIONAL)
     raise ValueError("not a list of models: neither `data` nor `models` is there")
+
+
+def read_index(body: bytes) -> EngineList:
+    """Read Triton's index of its model repository, `[{"name": …, "version": …}]`, an entry for each version; raise ValueError as above.
+
+    Source: the model repository extension of KServe's protocol (`protocol/extension_model_repository.md` of triton-inference-server).
+    """
+    try:
+        read = _index_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not an index of models: {error}") from error
+    return EngineList(_ordered([{"id": one.name} for one in read]), ModelType.TRADITIONAL)
 
 
 def _ordered(entries: list[dict[str, Any]]) -> tuple[Told, ...]:

@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayTarget, GatewayTraffic
+from controlplane.gateway.traffic import traffic_of
 from controlplane.gateway.upstream_credentials import endpoint_metadata, engine_filters, pool_filters
 
 Json = dict[str, Any]
@@ -35,6 +36,10 @@ _HEALTH_CHECK: Json = {
     "unhealthy_threshold": 2,
     "healthy_threshold": 2,
 }
+
+_THERE = (200, 401, 403, 404, 405, 501)
+"""What a health check is answered by an engine that is there: that it is well; that Envoy's question shows no credential; that it has no such
+path, which says nothing of it (`controlplane.backends.prober_http` sees that likewise)."""
 
 # What a health check cannot see: an engine that says it is well and fails. At most half are put aside for that, so that requests that
 # no engine can answer do not take a model away.
@@ -65,7 +70,11 @@ class GatewayFiles:
 
 def cluster_name(backend: GatewayBackend) -> str:
     """Return a name that changes with what is in it: an engine that moves is a new cluster, and streams to the old one finish there."""
-    content = f"{backend.base_url} {backend.credential}" if backend.credential else backend.base_url
+    content = backend.base_url
+    if backend.credential:
+        content += f" {backend.credential}"
+    if backend.traffic != GatewayTraffic():
+        content += f" {backend.traffic}"
     return f"engine-{backend.backend_id}-{_digest(content.encode(), 8)}"
 
 
@@ -77,7 +86,7 @@ def has_pool(route: GatewayRoute) -> bool:
 def engine_cluster(backend: GatewayBackend, files: GatewayFiles) -> Json:
     """Return the cluster that all models of an engine share; raise GatewayRejected for an address that is none."""
     name, url = cluster_name(backend), _address_of(backend)
-    cluster = _cluster(GatewayTraffic(), engine_filters(backend.credential, files.secrets), static=_is_ip(url.hostname or ""))
+    cluster = _cluster(backend.traffic, engine_filters(backend.credential, files.secrets), static=_is_ip(url.hostname or ""))
     cluster |= {"name": name, "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": _endpoint(url)}]}]}}
     if url.scheme == "https":
         cluster["transport_socket"] = _tls(url.hostname or "", files.trusted_ca)
@@ -90,7 +99,7 @@ def pool_cluster(route: GatewayRoute, backends: Mapping[str, GatewayBackend], fi
     urls = {target.backend_id: _address_of(backends[target.backend_id]) for target in targets}
     ranks = {priority: rank for rank, priority in enumerate(sorted({target.priority for target in targets}))}
     filters = pool_filters((backends[target.backend_id] for target in targets), files.secrets)
-    cluster = _cluster(route.traffic, filters, static=all(_is_ip(url.hostname or "") for url in urls.values()))
+    cluster = _cluster(traffic_of(route, backends), filters, static=all(_is_ip(url.hostname or "") for url in urls.values()))
     cluster["circuit_breakers"]["thresholds"][0]["max_retries"] = _POOL_RETRIES
     if secure := {backend_id: url for backend_id, url in urls.items() if url.scheme == "https"}:
         cluster["transport_socket_matches"] = [
@@ -102,10 +111,7 @@ def pool_cluster(route: GatewayRoute, backends: Mapping[str, GatewayBackend], fi
         cluster["common_lb_config"] = {"healthy_panic_threshold": {"value": 0}, "locality_weighted_lb_config": {}}
         cluster["outlier_detection"] = _OUTLIERS
         if len(paths := {backends[target.backend_id].health_path for target in targets}) == 1:
-            check: Json = {"path": paths.pop()}
-            if filters:
-                # Envoy's own question carries no credential: an engine that refuses it for that is there.
-                check["expected_statuses"] = [{"start": status, "end": status + 1} for status in (200, 401, 403)]
+            check = {"path": paths.pop(), "expected_statuses": [{"start": status, "end": status + 1} for status in _THERE]}
             cluster["health_checks"] = [{**_HEALTH_CHECK, "http_health_check": check}]
     endpoints = [_locality(target, ranks[target.priority], urls[target.backend_id], marked=bool(filters)) for target in targets]
     name = f"pool-{_digest(route.model.encode(), 12)}-{_digest(_encode([cluster, endpoints]), 8)}"

@@ -7,6 +7,23 @@ ModelProtocol = Literal["openai", "traditional"]
 """What a model's engines speak."""
 
 
+@dataclass(frozen=True, slots=True)
+class GatewayTraffic:
+    """What connections to an engine, or to the engines of a model, may take. None: no limit but the gateway's own."""
+
+    connect_timeout_ms: int = 2_000
+    silence_timeout_s: int | None = None
+    """An engine that sends nothing for so long, before its answer or in it, is given up: 504, or the answer is cut."""
+    answer_timeout_s: int | None = None
+    """From the end of the request to the end of the answer."""
+    max_connections: int | None = None
+    """To all engines together; requests beyond it wait."""
+    max_pending_requests: int | None = None
+    """Requests that may wait for a connection; more get 503."""
+    max_requests: int | None = None
+    """Requests that may run at once; more get 503."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class GatewayBackend:
     """An engine that Envoy can reach."""
@@ -20,6 +37,8 @@ class GatewayBackend:
     """The name of the credential that requests to the engine carry, as `Authorization: Bearer`; never the credential itself. Empty: none."""
     grpc_port: int | None = None
     """Where a traditional engine answers gRPC inference, without TLS; None: nowhere."""
+    traffic: GatewayTraffic = GatewayTraffic()
+    """Of all models that have nothing of their own; how it goes together with that of a model: `controlplane.gateway.traffic`."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -34,23 +53,6 @@ class GatewayTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayTraffic:
-    """What connections to a model's engines may take. None: no limit but the gateway's own."""
-
-    connect_timeout_ms: int = 2_000
-    silence_timeout_s: int | None = None
-    """An engine that sends nothing for so long, before its answer or in it, is given up: 504, or the answer is cut."""
-    answer_timeout_s: int | None = None
-    """From the end of the request to the end of the answer."""
-    max_connections: int | None = None
-    """To all engines of the model together; requests beyond it wait."""
-    max_pending_requests: int | None = None
-    """Requests that may wait for a connection; more get 503."""
-    max_requests: int | None = None
-    """Requests that may run at once; more get 503."""
-
-
-@dataclass(frozen=True, slots=True)
 class GatewayRoute:
     """A published model and where its requests go."""
 
@@ -58,6 +60,7 @@ class GatewayRoute:
     targets: tuple[GatewayTarget, ...]
     """Empty: requests get 503."""
     traffic: GatewayTraffic = GatewayTraffic()
+    """Of the model's own."""
     external_path: str = ""
     """A second place of the model; requests to it, and below it, reach authorization too."""
     requires_key: bool = True

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from controlplane.gateway.clusters import GatewayFiles, cluster_name, engine_cluster, has_pool, pool_cluster
-from controlplane.gateway.ports import GatewayRejected, GatewayRoute, GatewayState
+from controlplane.gateway.ports import GatewayRejected, GatewayRoute, GatewayState, GatewayTraffic
+from controlplane.gateway.traffic import traffic_of
 from ias import headers
 
 Json = dict[str, Any]
@@ -88,9 +89,9 @@ def render(state: GatewayState, files: GatewayFiles) -> tuple[Resources, Resourc
         elif has_pool(route):
             pool = pool_cluster(route, backends, files)
             clusters.append(pool)
-            models[route.model] = _model_route(str(pool["name"]), route)
+            models[route.model] = _model_route(str(pool["name"]), route, traffic_of(route, backends))
         else:
-            models[route.model] = _model_route(cluster_name(backends[route.targets[0].backend_id]), route)
+            models[route.model] = _model_route(cluster_name(backends[route.targets[0].backend_id]), route, traffic_of(route, backends))
     return resources(clusters), resources([_route_configuration(models, _places(state.routes))])
 
 
@@ -179,16 +180,15 @@ def _answer(status: int) -> Json:
     return {"direct_response": {"status": status}}
 
 
-def _model_route(cluster: str, route: GatewayRoute) -> Json:
-    traffic = route.traffic
+def _model_route(cluster: str, route: GatewayRoute, traffic: GatewayTraffic) -> Json:
     # No timeout for the whole answer unless the model has one: the listener ends idle and endless streams.
     action: Json = {"cluster": cluster, "timeout": f"{traffic.answer_timeout_s or 0}s", "auto_host_rewrite": True}
     if len(route.targets) > 1 or traffic.silence_timeout_s is not None:
-        action["retry_policy"] = _retries(route)
+        action["retry_policy"] = _retries(route, traffic)
     return {"@type": _ROUTE, "match": {"prefix": "/"}, "route": action}
 
 
-def _retries(route: GatewayRoute) -> Json:
+def _retries(route: GatewayRoute, traffic: GatewayTraffic) -> Json:
     """Other engines of the model are tried, those of the next priority too, before health checks have noticed anything."""
     policy: Json = {**_RETRY, "num_retries": min(len(route.targets), _MAX_RETRIES)}
     if len(route.targets) > 1:
@@ -203,8 +203,8 @@ def _retries(route: GatewayRoute) -> Json:
             "name": "envoy.retry_priorities.previous_priorities",
             "typed_config": {"@type": _TYPE + "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig", "update_frequency": 2},
         }
-    if route.traffic.silence_timeout_s is not None:
-        policy["per_try_idle_timeout"] = f"{route.traffic.silence_timeout_s}s"
+    if traffic.silence_timeout_s is not None:
+        policy["per_try_idle_timeout"] = f"{traffic.silence_timeout_s}s"
     return policy
 
 

@@ -42,11 +42,13 @@ class PublicationRepository(Repository):
                 own.c.kind.label("own_kind"),
                 own.c.is_denied.label("own_denied"),
                 own.c.credential.label("own_credential"),
+                own.c.traffic.label("own_traffic"),
                 shared.c.id.label("target_id"),
                 shared.c.base_url.label("target_url"),
                 shared.c.kind.label("target_kind"),
                 shared.c.is_denied.label("target_denied"),
                 shared.c.credential.label("target_credential"),
+                shared.c.traffic.label("target_traffic"),
                 publication_targets.c.weight,
                 publication_targets.c.priority,
             )
@@ -64,12 +66,12 @@ class PublicationRepository(Repository):
             first = targets[0]
             if all(row.target_id != first.own_id for row in targets):
                 # Published or moved by the version before, which knows one backend only.
-                pool = [] if first.own_denied else [_backend(first.own_id, first.own_url, first.own_kind, first.own_credential)]
+                pool = [] if first.own_denied else [_backend(first, "own")]
                 weighed = tuple(GatewayTarget(backend.backend_id) for backend in pool)
             else:
                 # Envoy connects by itself: it knows no engine that we may not call.
                 allowed = [row for row in targets if not row.target_denied]
-                pool = [_backend(row.target_id, row.target_url, row.target_kind, row.target_credential) for row in allowed]
+                pool = [_backend(row, "target") for row in allowed]
                 weighed = tuple(GatewayTarget(str(row.target_id), row.weight, row.priority) for row in allowed)
             if pool:
                 reached |= set(pool)
@@ -293,5 +295,7 @@ class PublicationRepository(Repository):
         return {row.publication_id: row for row in (await self.uow.execute(query)).all()}
 
 
-def _backend(backend_id: UUID, base_url: str, kind: str, credential: str | None) -> GatewayBackend:
-    return GatewayBackend(str(backend_id), base_url, HEALTH_PATHS[ModelType(kind)], credential or "")
+def _backend(row: Row[Any], name: str) -> GatewayBackend:
+    """Make the backend whose columns have this name before their own."""
+    backend_id, url, kind, credential, traffic = (getattr(row, f"{name}_{column}") for column in ("id", "url", "kind", "credential", "traffic"))
+    return GatewayBackend(str(backend_id), url, HEALTH_PATHS[ModelType(kind)], credential or "", traffic=GatewayTraffic(**traffic))

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from controlplane.api_model import ApiModel, ShortText
+from controlplane.backends.traffic import Traffic
 from controlplane.limits.rules import MAX_TOKENS
 from controlplane.limits.schemas import LimitValues
 from controlplane.pagination import PageQuery
@@ -52,21 +53,6 @@ class Target(ApiModel):
 
 
 Targets = Annotated[list[Target], Field(min_length=1, max_length=_MAX_TARGETS)]
-_Seconds = Annotated[int, Field(ge=1, le=86_400, strict=True)]
-_Count = Annotated[int, Field(ge=1, le=65_536, strict=True)]
-
-
-class Traffic(ApiModel):
-    """What connections to the backends of a publication may take, all of them together; null: no limit but the gateway's own."""
-
-    connect_timeout_ms: Annotated[int, Field(ge=10, le=60_000, strict=True)] = 2_000
-    silence_timeout_seconds: _Seconds | None = Field(
-        default=None, description="a backend that sends nothing for so long, before its answer or in it, is given up: 504, or the answer is cut"
-    )
-    answer_timeout_seconds: _Seconds | None = Field(default=None, description="from the end of the request to the end of the answer")
-    max_connections: _Count | None = Field(default=None, description="connections; requests beyond them wait")
-    max_pending_requests: _Count | None = Field(default=None, description="requests that may wait for a connection; more get 503")
-    max_requests: _Count | None = Field(default=None, description="requests that may run at once; more get 503")
 
 
 class BackendsOfModel(ApiModel):

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row, Select
 
 from controlplane.authorization import Access
+from controlplane.backends.traffic import changed_traffic
 from controlplane.errors import Problem
 from controlplane.etag import check_version
 from controlplane.keys.repository import KeyRepository
@@ -15,11 +16,11 @@ from controlplane.publishing import addresses, rules
 from controlplane.publishing.publisher import Publisher
 from controlplane.publishing.reconciler import ROUTE_STAYS_SECONDS
 from controlplane.publishing.repository import PublicationRepository
-from controlplane.publishing.schemas import SIZES, ConfigChange, NewPublicationView, PublicationView, PublishConfig, RateLimiting, Traffic
+from controlplane.publishing.schemas import SIZES, ConfigChange, NewPublicationView, PublicationView, PublishConfig, RateLimiting
 from controlplane.publishing.steps import Publishing, problem_of
 from controlplane.publishing.targets import find_targets, those_of_now
 from controlplane.publishing.tenants import find_tenants
-from controlplane.publishing.views import stored_traffic, traffic_of, view_of
+from controlplane.publishing.views import view_of
 from controlplane.schema import publications
 from ias.context import AdmissionMode
 from ias.gateway_views import ChangeKind
@@ -105,7 +106,7 @@ async def _changed_values(publisher: Publisher, repository: PublicationRepositor
         values |= wanted.rate_limiting.model_dump(exclude_unset=True)
     rules.check_limits({**{name: getattr(current, name) for name in (*RateLimiting.model_fields, *SIZES)}, **values})
     if wanted.traffic is not None:
-        values["traffic"] = stored_traffic(Traffic(**{**traffic_of(current.traffic).model_dump(), **wanted.traffic.model_dump(exclude_unset=True)}))
+        values["traffic"] = changed_traffic(current.traffic, wanted.traffic)
     if given & {"backend", "backends", "upstream_model"}:
         upstream_model = wanted.upstream_model or (current.model if "upstream_model" in given else current.upstream_model)
         named = wanted if given & {"backend", "backends"} else await those_of_now(repository, current)

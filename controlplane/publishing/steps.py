@@ -10,6 +10,7 @@ from uuid import UUID
 
 from controlplane.accounts.service import service_identity
 from controlplane.authorization import Access
+from controlplane.backends.traffic import stored_traffic
 from controlplane.documentation.document import document_of, kind_of
 from controlplane.documentation.rendering import html_of, markdown_of
 from controlplane.errors import Problem
@@ -27,7 +28,7 @@ from controlplane.publishing.saga import PUBLISH, Step
 from controlplane.publishing.schemas import SIZES, PublishConfig
 from controlplane.publishing.targets import find_targets
 from controlplane.publishing.tenants import find_tenants
-from controlplane.publishing.views import stored_traffic, view_of
+from controlplane.publishing.views import view_of
 from ias import logs
 from ias.gateway_views import ChangeKind
 

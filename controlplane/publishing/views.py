@@ -1,15 +1,13 @@
 """Turns rows into what the API shows of a publication."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Row
 
+from controlplane.backends.traffic import traffic_of
 from controlplane.publishing import rules
 from controlplane.publishing.saga import Step
-from controlplane.publishing.schemas import AuthenticationView, PublicationView, RateLimiting, TargetView, Traffic, UsageView
-
-_WORDS = {"silence_timeout_s": "silence_timeout_seconds", "answer_timeout_s": "answer_timeout_seconds"}
+from controlplane.publishing.schemas import AuthenticationView, PublicationView, RateLimiting, TargetView, UsageView
 
 
 def view_of(row: Row[Any], usage: Row[Any] | None, gateway_url: str) -> PublicationView:
@@ -44,17 +42,6 @@ def view_of(row: Row[Any], usage: Row[Any] | None, gateway_url: str) -> Publicat
         created_at=row.created_at,
         updated_at=row.updated_at,
     )
-
-
-def traffic_of(stored: Mapping[str, Any]) -> Traffic:
-    """Make the API's words of the column, which has the gateway port's and holds only what is set."""
-    return Traffic(**{_WORDS.get(name, name): value for name, value in stored.items()})
-
-
-def stored_traffic(traffic: Traffic) -> dict[str, Any]:
-    """Make the column of the API's words."""
-    words = {theirs: ours for ours, theirs in _WORDS.items()}
-    return {words.get(name, name): value for name, value in traffic.model_dump(exclude_defaults=True).items()}
 
 
 def _targets(row: Row[Any]) -> list[TargetView]:

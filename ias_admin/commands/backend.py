@@ -6,6 +6,7 @@ import typer
 
 from ias_admin.client import segment
 from ias_admin.commands.options import Output, Yes, confirm, examples
+from ias_admin.commands.traffic import Traffic, traffic_of
 from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.session import client_of
@@ -28,31 +29,43 @@ def add(
     probe_interval: ProbeInterval = None,
     discovery_interval: DiscoveryInterval = None,
     credential: Credential = None,
+    traffic: Traffic = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Register a backend."""
-    given = _given(probe_interval, discovery_interval, credential)
+    given = _given(probe_interval, discovery_interval, credential, traffic)
     print_object(client_of(context).post("/backend", {"name": name, "baseUrl": url, **given}), output)
 
 
-@app.command("set", epilog=examples("backend set gpu-pool --probe-interval 5", "backend set cloud --credential openai-2026"))
+@app.command(
+    "set",
+    epilog=examples(
+        "backend set gpu-pool --probe-interval 5", "backend set cloud --credential openai-2026", "backend set gpu-pool --traffic maxRequests=256"
+    ),
+)
 def set_(
     context: typer.Context,
     backend: Backend,
     probe_interval: ProbeInterval = None,
     discovery_interval: DiscoveryInterval = None,
     credential: Credential = None,
+    traffic: Traffic = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Change how a backend is probed and what it is shown, then probe it. 0 or '' gives the default back."""
-    given = {name: value or None for name, value in _given(probe_interval, discovery_interval, credential).items()}
+    """Change how a backend is probed, what it is shown and what it can take, then probe it. 0 or '' gives the default back."""
+    given = {name: value or None for name, value in _given(probe_interval, discovery_interval, credential, traffic).items()}
     if not given:
         raise typer.BadParameter("give at least one option")
     print_object(client_of(context).put(f"/backend/{segment(backend)}", given), output)
 
 
-def _given(probe_interval: float | None, discovery_interval: float | None, credential: str | None) -> dict[str, object]:
-    values = {"probeIntervalS": probe_interval, "discoveryIntervalS": discovery_interval, "credential": credential}
+def _given(probe_interval: float | None, discovery_interval: float | None, credential: str | None, traffic: list[str] | None) -> dict[str, object]:
+    values = {
+        "probeIntervalS": probe_interval,
+        "discoveryIntervalS": discovery_interval,
+        "credential": credential,
+        "traffic": traffic_of(traffic) or None,
+    }
     return {name: value for name, value in values.items() if value is not None}
 
 

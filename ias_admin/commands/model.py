@@ -10,6 +10,7 @@ import typer
 from ias.context import AdmissionMode
 from ias_admin.client import segment
 from ias_admin.commands.options import Limit, Org, Output, Overlap, Yes, confirm, examples
+from ias_admin.commands.traffic import Traffic, traffic_of
 from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, print_raw, print_secret, say
 from ias_admin.session import client_of
@@ -37,14 +38,6 @@ Backend = Annotated[str | None, typer.Option(help="Registered backend; by defaul
 Targets = Annotated[
     list[str] | None,
     typer.Option("--target", metavar="BACKEND[:WEIGHT[:PRIORITY]]", help="One of several backends, in place of --backend; repeatable."),
-]
-Traffic = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=VALUE",
-        help="What connections may take: connectTimeoutMs, silenceTimeoutSeconds, answerTimeoutSeconds, maxConnections, maxPendingRequests, "
-        "maxRequests; repeatable, 'none' lifts one.",
-    ),
 ]
 Upstream = Annotated[str | None, typer.Option("--upstream-model", help="The backend's own name of the model.")]
 Type = Annotated[ModelType | None, typer.Option("--type", help="By default what the backend is.")]
@@ -240,7 +233,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         "contextTokens": given["context_tokens"],
         "outputCap": given["output_cap"],
         "continuousUsage": given["continuous_usage"],
-        "traffic": dict(_setting(text) for text in given["traffic"] or ()),
+        "traffic": traffic_of(given["traffic"]),
         "rateLimiting": {name: value for name, value in limits.items() if value is not None},
         "authentication": {
             **({} if given["api_key"] is None else {"requireApiKey": given["api_key"]}),
@@ -254,13 +247,6 @@ def _target(text: str) -> dict[str, Any]:
     if len(numbers) > 2 or not all(number.isdigit() for number in numbers):
         raise CommandFailed(f"--target is BACKEND[:WEIGHT[:PRIORITY]], not '{text}'.", ExitCode.USAGE)
     return {"name": name, **dict(zip(("weight", "priority"), map(int, numbers), strict=False))}
-
-
-def _setting(text: str) -> tuple[str, int | None]:
-    name, _, value = text.partition("=")
-    if not name or not (value.isdigit() or value == "none"):
-        raise CommandFailed(f"--traffic is NAME=VALUE with a whole number or 'none', not '{text}'.", ExitCode.USAGE)
-    return name, None if value == "none" else int(value)
 
 
 def _config(file: typer.FileText | None, options: dict[str, Any]) -> dict[str, Any]:

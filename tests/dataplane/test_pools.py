@@ -85,6 +85,23 @@ async def test_an_engine_that_says_it_is_ill_gets_nothing_new(dataplane: Datapla
             await asyncio.sleep(0.1)
 
 
+async def test_an_engine_without_a_health_check_takes_its_share(dataplane: Dataplane, engines: dict[str, Engine]) -> None:
+    """A provider in the cloud, or a server of KServe v1 alone: that a path is not there says nothing of it."""
+    asked = 0
+
+    async def answer(request: Received, send: Send) -> None:
+        nonlocal asked
+        asked += request.target == "/health"
+        await (answer_status(404, b"") if request.target == "/health" else answer_json)(request, send)
+
+    engines["a"].answer = answer
+    async with engines["a"].serve(), engines["b"].serve():
+        await put(dataplane, engines, GatewayTarget("a"), GatewayTarget("b", priority=1))
+        await until(lambda: asked >= 3, 20)
+        assert {(await dataplane.chat()).status_code for _ in range(5)} == {200}
+    assert (calls(engines["a"]), calls(engines["b"])) == (5, 0)
+
+
 async def test_with_no_engine_left_the_answer_is_503_at_once(dataplane: Dataplane, engines: dict[str, Engine]) -> None:
     async with engines["a"].serve(), engines["b"].serve():
         await put(dataplane, {name: engines[name] for name in "ab"}, GatewayTarget("a"), GatewayTarget("b", priority=1))
@@ -139,6 +156,18 @@ async def test_what_is_too_much_for_a_model_gets_503_and_reaches_no_engine(datap
         await reached(engines["a"])
         answer = await dataplane.chat()
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
+        assert calls(engines["a"]) == 1
+        running.cancel()
+
+
+async def test_what_an_engine_bears_holds_for_all_models_on_it_together(dataplane: Dataplane, engines: dict[str, Engine]) -> None:
+    engines["a"].answer = answer_never
+    async with engines["a"].serve():
+        small = GatewayBackend("a", engines["a"].url, traffic=GatewayTraffic(max_requests=1))
+        await dataplane.gateway.apply(GatewayState((small,), (GatewayRoute.to_one(MODEL, "a"), GatewayRoute.to_one("another", "a"))))
+        running = asyncio.create_task(dataplane.chat())
+        await reached(engines["a"])
+        assert (await dataplane.chat("another")).status_code == 503
         assert calls(engines["a"]) == 1
         running.cancel()
 

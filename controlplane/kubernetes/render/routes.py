@@ -8,7 +8,8 @@ over it when extauth has set it. Other paths have no route, and nobody is asked 
 from collections.abc import Iterable, Mapping, Sequence
 
 from controlplane.gateway.clusters import has_pool
-from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, ModelProtocol
+from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayTraffic, ModelProtocol
+from controlplane.gateway.traffic import traffic_of
 from controlplane.kubernetes.profile import GatewayProfile, Listener
 from controlplane.kubernetes.render.engines import engine_name
 from controlplane.kubernetes.render.manifests import ENVOY_GATEWAY, GATEWAY_API, Json, Manifest, manifest, name_of, named
@@ -104,13 +105,16 @@ def model_name(profile: GatewayProfile, route: GatewayRoute) -> str:
 
 def own_traffic(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> list[Manifest]:
     """Return the policy of a model with settings or a pool of its own, on its HTTPRoute."""
-    if not route.targets or not has_pool(route):
+    if not route.targets:
+        return []
+    combined = traffic_of(route, backends)
+    if not has_pool(route) and combined == GatewayTraffic():
         return []
     name = model_name(profile, route)
     targets = [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": name}]
     paths = [backends[target.backend_id].health_path for target in route.targets]
     with_credential = any(backends[target.backend_id].credential for target in route.targets)
-    spec = {"targetRefs": targets, **traffic(profile, route.traffic, paths, with_credential=with_credential)}
+    spec = {"targetRefs": targets, **traffic(profile, combined, paths, with_credential=with_credential)}
     return [manifest(profile, "BackendTrafficPolicy", name, spec, model=route.model)]
 
 

@@ -12,6 +12,7 @@ from controlplane.backends.prober_http import MAX_BYTES, HttpProber
 from controlplane.backends.probing import BackendProber
 from controlplane.backends.rules import Health
 from controlplane.egress.egress_http import open_egress
+from ias.gateway_views import ModelType
 from tests.component.controlplane.world import World
 from tests.support.engine import Engine, engine_running
 
@@ -25,7 +26,7 @@ async def sim() -> AsyncIterator[Engine]:
 @pytest.fixture
 def prober() -> Iterator[HttpProber]:
     with open_egress((ip_network("127.0.0.0/8"),)) as egress:
-        yield HttpProber(egress, CredentialFolder(None), timeout_seconds=0.3)
+        yield HttpProber(egress, CredentialFolder(None))
 
 
 async def test_an_engine_is_probed_when_it_is_registered(world: World, sim: Engine) -> None:
@@ -124,6 +125,22 @@ async def test_only_a_system_admin_sees_backends(world: World, who: str) -> None
         assert (await world[who].call(method, path, body)).status_code == 403
 
 
+async def test_triton_tells_of_its_models_by_the_index_of_its_repository(prober: HttpProber, sim: Engine) -> None:
+    """A version is an entry of its own there."""
+    index = b'[{"name": "resnet", "version": "1", "state": "READY"}, {"name": "resnet", "version": "2"}, {"name": "bert", "version": "1"}]'
+    sim.answers = {"/v2/health/ready": (200, b""), "/v2/repository/index": (200, index)}
+    verdict = await prober.probe(Probe(sim.url))
+    assert (verdict.reason, verdict.models, verdict.model_type) == ("", ("bert", "resnet"), ModelType.TRADITIONAL)
+    sim.answers["/v2/repository/index"] = (200, b'{"models": []}')
+    assert "POST /v2/repository/index: not an index of models" in (await prober.probe(Probe(sim.url))).reason
+
+
+async def test_a_server_of_kserve_v1_alone_has_no_health_check_and_is_taken_by_its_list(prober: HttpProber, sim: Engine) -> None:
+    sim.answers = {"/v1/models": (200, b'{"models": ["iris"]}')}
+    verdict = await prober.probe(Probe(sim.url))
+    assert (verdict.reason, verdict.models, verdict.model_type) == ("", ("iris",), ModelType.TRADITIONAL)
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [((302, b""), "status 302"), ((200, b"x" * (MAX_BYTES + 1)), "more than"), ((200, b"<html>"), "not a list of models")],
@@ -136,9 +153,10 @@ async def test_an_engine_is_a_stranger(prober: HttpProber, sim: Engine, answer: 
     assert reason in verdict.reason
 
 
-async def test_an_engine_that_hangs_is_not_waited_for(prober: HttpProber, sim: Engine) -> None:
+async def test_an_engine_that_hangs_is_not_waited_for(sim: Engine) -> None:
     sim.delay_s = 5
-    verdict = await prober.probe(Probe(sim.url))
+    with open_egress((ip_network("127.0.0.0/8"),)) as egress:
+        verdict = await HttpProber(egress, CredentialFolder(None), timeout_seconds=0.3).probe(Probe(sim.url))
     assert "no answer within 0.3 s" in verdict.reason
 
 

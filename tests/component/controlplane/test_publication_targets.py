@@ -89,6 +89,19 @@ async def test_what_its_connections_may_take_reaches_the_gateway_and_changes_in_
     assert route.traffic == GatewayTraffic(connect_timeout_ms=100, max_requests=8)
 
 
+async def test_what_a_backend_can_take_reaches_the_gateway_and_changes_in_part(root: Person, gateway: MemoryGateway, world: World) -> None:
+    await publish(root)
+    set_to = await root.ok("PUT", "/backend/a", {"traffic": {"maxRequests": 256, "silenceTimeoutSeconds": 30}})
+    assert (set_to["traffic"]["maxRequests"], set_to["traffic"]["connectTimeoutMs"]) == (256, 2000)
+    await root.ok("PUT", "/backend/a", {"traffic": {"silenceTimeoutSeconds": None}})
+    await root.ok("PUT", "/backend/a", {"probeIntervalS": 5})
+    await reconciled(world)
+    (backend,) = gateway.served.backends
+    assert backend.traffic == GatewayTraffic(max_requests=256)
+    assert gateway.served.routes[0].traffic == GatewayTraffic()
+    assert (await root.ok("PUT", "/backend/a", {"traffic": None}))["traffic"]["maxRequests"] is None
+
+
 async def test_targets_that_the_gateway_refuses_change_nothing(root: Person, gateway: MemoryGateway) -> None:
     await publish(root, "shared", backends=BOTH)
     gateway.fails_with = REJECTED
