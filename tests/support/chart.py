@@ -31,7 +31,7 @@ def render(values: dict[str, Any]) -> dict[str, str]:
 
 def manifests_of(texts: dict[str, str]) -> list[Manifest]:
     """All objects, in the order of templates."""
-    found = [one for path, text in sorted(texts.items()) if path.endswith(".yaml") for one in yaml.safe_load_all(text)]
+    found = [one for path, text in sorted(texts.items()) if path.endswith(".yaml") for one in yaml.load_all(text, yaml.CSafeLoader)]
     return [one for one in found if one is not None]
 
 
@@ -41,8 +41,9 @@ def rendered(name: str) -> dict[str, str]:
     return render(golden_values(name))
 
 
+@functools.cache
 def manifests(name: str) -> list[Manifest]:
-    """`manifests_of` a golden set; fresh copies."""
+    """`manifests_of` a golden set, for all tests: to be read, not changed."""
     return manifests_of(rendered(name))
 
 

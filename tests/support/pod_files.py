@@ -1,7 +1,7 @@
 """What a pod of the chart finds in its container: its environment, and the files that its volumes bring."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,20 @@ def plain_environment(container: Mapping[str, Any]) -> dict[str, str]:
     return {one["name"]: one["value"] for one in container["env"] if "value" in one}
 
 
-def write_files(pod: Mapping[str, Any], root: Path) -> None:
-    """Put every file of a Secret where the pod would see it, below `root`."""
+def write_files(pod: Mapping[str, Any], objects: Iterable[Mapping[str, Any]], root: Path) -> None:
+    """Put every file of a Secret, and of a ConfigMap among the objects, where the pod would see it, below `root`."""
+    config_maps = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "ConfigMap"}
     [container] = pod["containers"]
     environment = plain_environment(container)
     contents = {**CONTENTS, "signing_keys": json.dumps({environment.get("IAS_SIGNING_KEY_CURRENT", ""): SECRET})}
     mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
     for volume in pod["volumes"]:
-        (root / mounts[volume["name"]].lstrip("/")).mkdir(parents=True, exist_ok=True)
+        folder = root / mounts[volume["name"]].lstrip("/")
+        folder.mkdir(parents=True, exist_ok=True)
         for path in _paths(volume):
-            file = root / mounts[volume["name"]].lstrip("/") / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(contents.get(path, "PEM"))
+            (folder / path).write_text(contents.get(path, "PEM"))
+        for path, text in config_maps[volume["configMap"]["name"]].items() if "configMap" in volume else ():
+            (folder / path).write_text(text)
 
 
 def below(root: Path, environment: Mapping[str, str]) -> dict[str, str]:

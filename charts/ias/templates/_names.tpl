@@ -1,4 +1,4 @@
-{{/* Names and labels. A component is one of the services: api, worker, registry, extauth, extproc, migrate. */}}
+{{/* Names and labels. A component is one of the services: api, worker, registry, extauth, extproc, ratelimit, migrate. */}}
 
 {{- define "ias.fullname" -}}
 {{- if .Values.fullnameOverride -}}
@@ -56,7 +56,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- define "ias.components" -}}
 {{- $running := list "api" "worker" -}}
 {{- if .Values.registry.enabled }}{{ $running = append $running "registry" }}{{ end -}}
-{{- concat $running (list "extauth" "extproc") | toJson -}}
+{{- $running = concat $running (list "extauth" "extproc") -}}
+{{- if .Values.ratelimit.enabled }}{{ $running = append $running "ratelimit" }}{{ end -}}
+{{- $running | toJson -}}
 {{- end -}}
 
 {{/* Ports of a component's pods, name to number, as JSON. `metrics` is where Prometheus asks. */}}
@@ -67,5 +69,6 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
   "registry" (dict "grpc" 9003 "metrics" 9090)
   "extauth" (dict "grpc" 9001 "metrics" 9090)
   "extproc" (dict "grpc" 9002 "metrics" 9090)
+  "ratelimit" (dict "grpc" 9004 "metrics" 9090)
   | toJson -}}
 {{- end -}}

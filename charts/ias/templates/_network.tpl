@@ -19,7 +19,12 @@ Sides are components, or parties of `networkPolicy` in the values. Ports are tho
 {{- range list "migrate" "api" "worker" "extauth" }}
 - {from: {{ . }}, to: postgresql, ports: {{ toJson $values.networkPolicy.postgresql.ports }}}
 {{- end }}
-{{- range list "api" "worker" "extauth" "extproc" }}
+{{- $valkey := list "api" "worker" "extauth" "extproc" }}
+{{- if $values.ratelimit.enabled }}
+- {from: gateway, to: ratelimit, ports: [{{ $ports.ratelimit.grpc }}]}
+{{- $valkey = append $valkey "ratelimit" }}
+{{- end }}
+{{- range $valkey }}
 - {from: {{ . }}, to: valkey, ports: {{ toJson $values.networkPolicy.valkey.ports }}}
 {{- end }}
 {{- range list "worker" "extauth" "extproc" }}
@@ -30,8 +35,12 @@ Sides are components, or parties of `networkPolicy` in the values. Ports are tho
 - {from: {{ . }}, to: engines, ports: {{ toJson $values.networkPolicy.engines.ports }}}
 {{- end }}
 {{- end }}
-- {from: api, to: gateway, ports: {{ toJson $values.networkPolicy.gateway.ports }}}
+{{- with include "ias.gatewayPorts" . | fromJsonArray }}
+- {from: api, to: gateway, ports: {{ toJson . }}}
+{{- end }}
+{{- if $values.gateway.enabled }}
 - {from: api, to: kubernetesApi, ports: {{ toJson $values.networkPolicy.kubernetesApi.ports }}}
+{{- end }}
 {{- if $values.mail.host }}
 - {from: api, to: mail, ports: [{{ $values.mail.port }}]}
 {{- end }}
@@ -47,7 +56,8 @@ Sides are components, or parties of `networkPolicy` in the values. Ports are tho
       {{- include "ias.selectorLabels" (dict "root" .root "component" .party) | nindent 6 }}
 {{- else }}
 {{- $party := index .root.Values.networkPolicy .party }}
-{{- range $party.pods }}
+{{- $pods := ternary (include "ias.gatewayPods" .root | fromYamlArray) $party.pods (eq .party "gateway") }}
+{{- range $pods }}
 {{ include "ias.podsOf" . }}
 {{- end }}
 {{- range $party.blocks }}

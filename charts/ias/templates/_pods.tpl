@@ -1,6 +1,6 @@
 {{/*
 The pod of a component. Takes root, component, args (list), and where the component needs them: graceSeconds, probes (YAML), automount (bool),
-restartPolicy, mounts and volumes (YAML lists).
+restartPolicy, annotations (a map), mounts and volumes (YAML lists).
 */}}
 {{- define "ias.podTemplate" -}}
 {{- $values := .root.Values -}}
@@ -11,7 +11,7 @@ metadata:
     {{- with merge dict ($own.podLabels | default dict) $values.podLabels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with merge dict ($own.podAnnotations | default dict) $values.podAnnotations }}
+  {{- with merge dict ($own.podAnnotations | default dict) $values.podAnnotations (.annotations | default dict) }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -210,10 +210,10 @@ topologySpreadConstraints:
 
 {{/*
 Probes of a gRPC service. Its port opens when it knows what it needs to answer, so the time to start is bounded by the startup probe alone.
-The kubelet asks no gRPC over TLS: then it only connects. Takes port, and tls (its values).
+The kubelet asks no gRPC over TLS: then it only connects. Takes port, and tls (its values, where it has any).
 */}}
 {{- define "ias.probes.grpc" -}}
-{{- $ask := ternary (dict "tcpSocket" (dict "port" "grpc")) (dict "grpc" (dict "port" .port)) (not (empty .tls.existingSecret)) -}}
+{{- $ask := ternary (dict "tcpSocket" (dict "port" "grpc")) (dict "grpc" (dict "port" .port)) (not (empty (.tls).existingSecret)) -}}
 startupProbe:
   {{- toYaml $ask | nindent 2 }}
   periodSeconds: 2

@@ -13,14 +13,13 @@ IAS_METRICS_ADDRESS: 0.0.0.0:{{ $ports.metrics }}
 {{- end }}
 {{- if $ports.grpc }}
 IAS_LISTEN: 0.0.0.0:{{ $ports.grpc }}
-{{- include "ias.settings.tls" (index $values .component).tls }}
+{{- with (index $values .component).tls }}{{ include "ias.settings.tls" . }}{{ end }}
 {{- end }}
 {{- if has .component (list "extauth" "extproc" "worker") }}
 {{- include "ias.settings.kafka" $values.kafka }}
 {{- end }}
 {{- if has .component (list "extauth" "extproc") }}
 IAS_SIGNING_KEY_CURRENT: {{ $values.apiKeys.signingKeyCurrent | quote }}
-IAS_DRAIN_S: {{ (index $values .component).drainSeconds }}
 {{- /* Bodies of a megabyte come and go: glibc would give their pages back and ask for them anew. */}}
 MALLOC_TRIM_THRESHOLD_: 67108864
 MALLOC_MMAP_THRESHOLD_: 33554432
@@ -34,13 +33,19 @@ IAS_EGRESS_ALLOWED_NETWORKS: {{ join "," $values.egressAllowedNetworks | quote }
 IAS_KAFKA_PARTITIONS: {{ $values.kafka.partitions }}
 IAS_KAFKA_REPLICAS: {{ $values.kafka.replicas }}
 {{- else if eq .component "extauth" }}
+IAS_DRAIN_S: {{ $values.extauth.drainSeconds }}
 IAS_METERING: {{ $values.gateway.metering }}
 IAS_MAX_BODY_BYTES: {{ $values.extauth.maxBodyBytes | int64 }}
 IAS_SECURITY_DIR: /var/lib/ias/security
 {{- else if eq .component "extproc" }}
+IAS_DRAIN_S: {{ $values.extproc.maxStreamSeconds }}
 IAS_SPOOL_DIR: /var/lib/ias/spool/segments
 {{- /* Four fifths of the volume: the segment that is being written and what the file system needs have room beside it. */}}
 IAS_SPOOL_TOTAL_BYTES: {{ div (mul $values.extproc.spool.gibibytes 1073741824 4) 5 }}
+{{- else if eq .component "ratelimit" }}
+IAS_DRAIN_S: {{ $values.ratelimit.drainSeconds }}
+{{- /* Clients are told of their own limits, by extauth. */}}
+IAS_TELL_LIMITS: false
 {{- end }}
 {{- end -}}
 
@@ -50,6 +55,10 @@ IAS_API_LISTEN: 0.0.0.0:{{ .port }}
 IAS_PUBLIC_URL: {{ $values.publicUrl | quote }}
 IAS_GATEWAY_URL: {{ $values.gateway.url | quote }}
 IAS_METERING: {{ $values.gateway.metering }}
+{{- if $values.gateway.enabled }}
+IAS_GATEWAY: kubernetes
+IAS_KUBERNETES_PROFILE: /etc/ias/gateway/profile.yaml
+{{- end }}
 {{- with $values.gateway.canaryUrl }}
 IAS_CANARY_URL: {{ . | quote }}
 {{- end }}
@@ -112,7 +121,7 @@ IAS_KAFKA_KEY_FILE: /etc/ias/kafka/tls.key
 - {setting: CONTROL_PLANE_PASSWORD, secret: {{ $database.existingSecret }}, key: {{ $database.keys.controlPlanePassword }}}
 - {setting: DATA_PLANE_PASSWORD, secret: {{ $database.existingSecret }}, key: {{ $database.keys.dataPlanePassword }}}
 {{- end }}
-{{- if has .component (list "api" "worker" "extauth" "extproc") }}
+{{- if has .component (list "api" "worker" "extauth" "extproc" "ratelimit") }}
 - {setting: VALKEY_URL, secret: {{ $values.valkey.existingSecret }}, key: {{ $values.valkey.keys.url }}}
 {{- end }}
 {{- with $values.apiKeys }}

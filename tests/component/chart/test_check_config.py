@@ -23,15 +23,15 @@ CLASSES: dict[str, type[Settings]] = {
     "extproc": ExtprocSettings,
     "migrate": MigrateSettings,
 }
+WORKLOADS = [(name, component) for name in GOLDEN for component in pods(manifests(name))]
 
 
 def test_each_workload_is_one_of_these() -> None:
-    assert {component for name in GOLDEN for component in pods(manifests(name))} == set(CLASSES)
+    assert {component for _, component in WORKLOADS} == set(CLASSES)
 
 
-@pytest.mark.parametrize("name", GOLDEN)
-@pytest.mark.parametrize("component", CLASSES)
-def test_every_variable_is_a_setting_of_the_service(component: str, name: str) -> None:
+@pytest.mark.parametrize(("name", "component"), WORKLOADS)
+def test_every_variable_is_a_setting_of_the_service(name: str, component: str) -> None:
     """A service takes no notice of variables that it does not know: a wrong name would go unnoticed."""
     [container] = pods(manifests(name))[component]["spec"]["containers"]
     known = {f"{PREFIX}{field.upper()}" for field in CLASSES[component].model_fields}
@@ -39,14 +39,13 @@ def test_every_variable_is_a_setting_of_the_service(component: str, name: str) -
     assert {one for one in given if one not in known and one.removesuffix("_FILE") not in known} == set()
 
 
-@pytest.mark.parametrize("name", GOLDEN)
-@pytest.mark.parametrize("component", CLASSES)
+@pytest.mark.parametrize(("name", "component"), WORKLOADS)
 def test_the_service_starts_with_it(
-    component: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, component: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command of the pod with `--check-config`, which prints what is in effect, and no secret. In this process: it starts nothing."""
     pod = pods(manifests(name))[component]["spec"]
-    write_files(pod, tmp_path)
+    write_files(pod, manifests(name), tmp_path)
     [container] = pod["containers"]
     environment = below(tmp_path, plain_environment(container))
     assert [value for value in environment.values() if value.startswith(f"{tmp_path}/") and not Path(value).exists()] == []

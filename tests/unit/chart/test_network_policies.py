@@ -9,14 +9,14 @@ from typing import Any
 import helm_python
 import pytest
 
-from tests.support.chart import CHART, Manifest, golden_values, manifests
+from tests.support.chart import CHART, NAMESPACE, Manifest, golden_values, manifests
 from tests.support.network_policy import NAMESPACE_LABEL
 from tests.unit.chart.neighbours import Edges, Neighbourhood, peers_of
 
 MINIMAL = """
 gateway     → extauth 9001, extproc 9002, engines 8000
 apiClients  → api 8085
-api         → dns 53 53/udp, postgresql 5432, valkey 6379, engines 8000, gateway 10080 10443
+api         → dns 53 53/udp, postgresql 5432, valkey 6379, engines 8000, gateway 10443, kubernetesApi@0 443 6443
 worker      → dns 53 53/udp, postgresql 5432, valkey 6379, engines 8000, kafka 9092
 registry    → dns 53 53/udp, postgresql 5432
 extauth     → dns 53 53/udp, postgresql 5432, valkey 6379, kafka 9092
@@ -29,16 +29,17 @@ kafka       → kafka *
 
 # Two namespaces of engines that talk among themselves and are not probed; a database outside of the cluster, a broker that others protect.
 FULL = """
-gateway     → extauth 9001, extproc 9002, engines 8000 8080, engines-1 8000 8080
+gateway     → extauth 9001, extproc 9002, ratelimit 9004, engines 8000 8080, engines-1 8000 8080
 apiClients@0      → api 8085
 registryClients   → registry 9003
-monitoring  → api 9090, worker 9090, registry 9090, extauth 9090, extproc 9090
+monitoring  → api 9090, worker 9090, registry 9090, extauth 9090, extproc 9090, ratelimit 9090
 api         → dns 53 53/udp, dns@0 53 53/udp, postgresql@0 5432, valkey 6380, gateway 8443, mail@0 465
 api         → kubernetesApi@0 443 6443, kubernetesApi@1 443 6443
 worker      → dns 53 53/udp, dns@0 53 53/udp, postgresql@0 5432, valkey 6380, kafka 9093
 registry    → dns 53 53/udp, dns@0 53 53/udp, postgresql@0 5432
 extauth     → dns 53 53/udp, dns@0 53 53/udp, postgresql@0 5432, valkey 6380, kafka 9093
 extproc     → dns 53 53/udp, dns@0 53 53/udp, valkey 6380, kafka 9093
+ratelimit   → dns 53 53/udp, dns@0 53 53/udp, valkey 6380
 migrate     → dns 53 53/udp, dns@0 53 53/udp, postgresql@0 5432
 engines     → engines *, engines-1 *
 engines-1   → engines *, engines-1 *
@@ -47,13 +48,31 @@ client 0 of engines → engines 8080, engines-1 8080
 client 0 of valkey  → valkey 6380
 """
 
-TABLES = {"minimal": MINIMAL, "full": FULL}
+# Databases outside of the cluster, no registry, and a gateway in a namespace of its own.
+AIGATEWAY = """
+gateway     → extauth 9001, extproc 9002, engines 8000
+apiClients  → api 8085
+api         → dns 53 53/udp, postgresql@0 5432, valkey@0 6379, engines 8000, engines@0 8000, gateway 10443 8443, kubernetesApi@0 443 6443
+worker      → dns 53 53/udp, postgresql@0 5432, valkey@0 6379, engines 8000, engines@0 8000, kafka@0 9092
+extauth     → dns 53 53/udp, postgresql@0 5432, valkey@0 6379, kafka@0 9092
+extproc     → dns 53 53/udp, valkey@0 6379, kafka@0 9092
+migrate     → dns 53 53/udp, postgresql@0 5432
+"""
+
+TABLES = {"minimal": MINIMAL, "full": FULL, "aigateway": AIGATEWAY}
+GATEWAYS = {"minimal": ("ias", NAMESPACE), "aigateway": ("ias", "gateway")}
+"""Name and namespace of the Gateway where Envoy's pods are not named: they have the labels that Envoy Gateway gives them."""
 
 
 @functools.cache
 def neighbourhood(name: str) -> Neighbourhood:
     with helm_python.Chart.load(CHART) as chart:
         network = chart.merge_values(golden_values(name))["networkPolicy"]
+    if name in GATEWAYS:
+        owner = dict(zip(("owning-gateway-name", "owning-gateway-namespace"), GATEWAYS[name], strict=True))
+        labels = {f"gateway.envoyproxy.io/{key}": value for key, value in owner.items()}
+        envoys = {"app.kubernetes.io/name": "envoy", "app.kubernetes.io/managed-by": "envoy-gateway", **labels}
+        network["gateway"]["pods"] = [{"namespace": "envoy-gateway-system", "podLabels": envoys}]
     return Neighbourhood(manifests(name), network)
 
 

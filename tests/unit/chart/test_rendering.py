@@ -11,7 +11,7 @@ import yaml
 from tests.support.chart import CHART, GOLDEN, Manifest, golden_values, manifests, pods, rendered
 from tests.support.golden import assert_golden
 
-SERVICES = {"api", "worker", "registry", "extauth", "extproc"}
+ALWAYS = {"api", "worker", "extauth", "extproc", "migrate"}
 TEMPLATES = sorted(str(path.relative_to(CHART)) for path in (CHART / "templates").rglob("*.yaml"))
 RENDERS_NOTHING = {"templates/checks.yaml"}
 
@@ -66,7 +66,7 @@ def containers(name: str) -> Iterator[tuple[Manifest, dict[str, Any]]]:
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_pods_may_nothing(name: str) -> None:
-    assert set(pods(manifests(name))) >= SERVICES | {"migrate"}
+    assert set(pods(manifests(name))) >= ALWAYS
     for pod, container in containers(name):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -75,10 +75,10 @@ def test_pods_may_nothing(name: str) -> None:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-        assert pod["automountServiceAccountToken"] is (container["name"] == "api")
+        assert pod["automountServiceAccountToken"] is (container["name"] == "api"), "the API alone has rights in the cluster"
         assert pod["enableServiceLinks"] is False, "IAS_API_PORT and the like would look like settings"
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-        assert {kind for volume in pod["volumes"] for kind in set(volume) - {"name"}} <= {"emptyDir", "projected", "secret"}
+        assert {kind for volume in pod["volumes"] for kind in set(volume) - {"name"}} <= {"emptyDir", "projected", "secret", "configMap"}
         assert container["resources"]["limits"]["memory"]
 
 
@@ -91,7 +91,7 @@ def test_secrets_are_references_and_each_pod_has_only_its_own(name: str) -> None
     assert {component for component, names in files.items() if "SIGNING_KEYS" in names} == {"extauth", "extproc"}
     assert {component for component, names in files.items() if "TOKEN_SECRET" in names} == {"api"}
     assert {component for component, names in files.items() if "CONTROL_PLANE_PASSWORD" in names} == {"migrate"}
-    assert {component for component, names in files.items() if "DATABASE_URL" in names} == SERVICES - {"extproc"} | {"migrate"}
+    assert {component for component, names in files.items() if "DATABASE_URL" in names} == set(mounted) - {"extproc", "ratelimit"}
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -103,8 +103,8 @@ def test_nobody_but_the_migration_sees_the_database_as_its_owner(name: str) -> N
         seen[container["name"]] = {item["key"] for one in sources for item in one["items"] if item["path"] == "database_url"}
     assert seen["migrate"] == {keys["ownerUrl"]}
     assert seen["extauth"] == {keys["dataPlaneUrl"]}
-    assert seen["api"] == seen["worker"] == seen["registry"] == {keys["controlPlaneUrl"]}
-    assert seen["extproc"] == set()
+    assert seen["api"] == seen["worker"] == seen.get("registry", seen["api"]) == {keys["controlPlaneUrl"]}
+    assert seen["extproc"] == seen.get("ratelimit", set()) == set()
 
 
 # --- the end of a pod, and the hook ---
@@ -115,7 +115,7 @@ def test_a_pod_has_more_time_to_end_than_its_service_takes(name: str) -> None:
     for pod, container in containers(name):
         drain = next((int(one["value"]) for one in container["env"] if one["name"] == "IAS_DRAIN_S"), 0)
         pause = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        if container["name"] in {"extauth", "extproc"}:
+        if container["name"] in {"extauth", "extproc", "ratelimit"}:
             assert pause
             assert pod["terminationGracePeriodSeconds"] >= pause + drain + 10
 
@@ -144,7 +144,7 @@ def test_what_the_migration_needs_is_there_before_it(name: str) -> None:
 
 def test_a_single_pod_has_no_budget_that_would_hold_a_drain_for_ever() -> None:
     budgets = {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in manifests("full") if one["kind"] == "PodDisruptionBudget"}
-    assert budgets == SERVICES - {"registry"}
+    assert budgets == ALWAYS - {"migrate"} | {"ratelimit"}
 
 
 def test_a_scaled_deployment_leaves_its_number_to_the_scaler() -> None:
