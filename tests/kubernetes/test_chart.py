@@ -68,7 +68,9 @@ def account(kubernetes: KubernetesServer, resources: Resources, places: dict[str
     values = golden_values("aigateway")
     listener = {"name": "https", "port": 443, "certificate": "tls", "certificateNamespace": places["certificates"]}
     values["gateway"]["profile"] |= {"namespace": places["gateway"], "listeners": [listener]}
-    objects = [one for one in manifests_of(render(values)) if one["kind"] in {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}]
+    objects = [
+        one for one in manifests_of(render(values)) if one["kind"] in {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+    ]
     make_namespaces(kubernetes, objects)
     for one in objects:
         kubernetes.apply(resources.path(one), one)

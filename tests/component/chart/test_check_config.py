@@ -12,6 +12,7 @@ from controlplane.usage.settings import WorkerSettings
 from extauth.settings import ExtauthSettings
 from extproc.settings import ExtprocSettings
 from ias.settings import PREFIX, Settings
+from ratelimit.settings import RatelimitSettings
 from tests.support.chart import GOLDEN, manifests, pods
 from tests.support.pod_files import SECRET, below, plain_environment, write_files
 
@@ -21,6 +22,7 @@ CLASSES: dict[str, type[Settings]] = {
     "registry": RegistrySettings,
     "extauth": ExtauthSettings,
     "extproc": ExtprocSettings,
+    "ratelimit": RatelimitSettings,
     "migrate": MigrateSettings,
 }
 WORKLOADS = [(name, component) for name in GOLDEN for component in pods(manifests(name))]

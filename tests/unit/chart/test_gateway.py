@@ -118,5 +118,10 @@ def _camel(field: str) -> str:
 
 
 def test_a_plural_is_as_the_crds_have_it() -> None:
-    kinds: dict[str, Any] = {"EnvoyProxy": "envoyproxies", "GatewayClass": "gatewayclasses", "Gateway": "gateways", "SecurityPolicy": "securitypolicies"}
+    kinds: dict[str, Any] = {
+        "EnvoyProxy": "envoyproxies",
+        "GatewayClass": "gatewayclasses",
+        "Gateway": "gateways",
+        "SecurityPolicy": "securitypolicies",
+    }
     assert {kind: _resource("g/v1", kind)[1] for kind in kinds} == kinds
