@@ -1,4 +1,7 @@
-"""A process that loads one echo server: `python -m benchmarks.h2_load ADDRESS`. Orders come as JSON lines, each gets its figures back."""
+"""A process that loads one server, an echo or, with a path, any unary method: `python -m benchmarks.h2_load ADDRESS [PATH]`.
+
+Orders come as JSON lines, each gets its figures back.
+"""
 
 import asyncio
 import json
@@ -11,7 +14,7 @@ from typing import Any
 import uvloop
 
 from benchmarks.echo_server import STREAM, UNARY
-from benchmarks.h2_client import Client, Exchange, Work, connect
+from benchmarks.h2_client import AnyAnswer, Client, Exchange, Work, connect
 
 _STALL_S = 20
 """A server that answers nothing for so long has failed."""
@@ -48,17 +51,18 @@ async def load(client: Client, in_flight: int, seconds: float) -> dict[str, Any]
     return {"calls": len(loop.times), "seconds": took, "p50_us": statistics.median(loop.times) * 1e6, "errors": client.errors}
 
 
-async def obey(address: str) -> None:
-    client = await connect(address, Work(UNARY, b""), lambda *_: None)
+async def obey(address: str, path: str = "") -> None:
+    client = await connect(address, Work(UNARY, b""), lambda *_: None, AnyAnswer if path else Client)
     print(json.dumps({}), flush=True)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         order = json.loads(line)
-        path, size = (UNARY if order["unary"] else STREAM), order["size"]
-        client.prepare(Work(path, bytes(size), order["unary"], order["messages"], order["traced"], "2000m" if order["unary"] else ""))
+        method = path or (UNARY if order["unary"] else STREAM)
+        message = bytes.fromhex(order["message"]) if "message" in order else bytes(order["size"])
+        client.prepare(Work(method, message, order["unary"], order["messages"], order["traced"], "2000m" if order["unary"] else ""))
         print(json.dumps(await load(client, order["in_flight"], order["seconds"])), flush=True)
     client.close()
 
 
 if __name__ == "__main__":
-    uvloop.run(obey(sys.argv[1]))
+    uvloop.run(obey(*sys.argv[1:]))
