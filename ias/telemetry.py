@@ -106,6 +106,20 @@ RECONCILE_ALARM = Gauge(
 )
 RECONCILE_FAILURES = Counter("ias_reconcile_failures_total", "Looks at an engine's counters that failed.", registry=REGISTRY)
 GATEWAY_SYNC = Counter("ias_gateway_syncs_total", "Attempts to bring the gateway to the desired state, by result.", ["result"], registry=REGISTRY)
+KUBERNETES_WRITES = Counter(
+    "ias_kubernetes_writes_total",
+    "Writes to the Kubernetes API, by what (apply, delete) and result (done, conflict, refused).",
+    ["write", "result"],
+    registry=REGISTRY,
+)
+KUBERNETES_SYNC_SECONDS = Histogram(
+    "ias_kubernetes_sync_seconds",
+    "Time to bring the cluster to the desired state, controllers' answers included.",
+    registry=REGISTRY,
+    buckets=_REQUEST,
+)
+KUBERNETES_OBJECTS = Gauge("ias_kubernetes_objects", "Objects that the gateway is made of.", registry=REGISTRY)
+KUBERNETES_LEADER = Gauge("ias_kubernetes_leader", "1: this process watches the cluster and repairs it.", registry=REGISTRY)
 TRANSPORT_CONNECTIONS = Gauge("ias_transport_connections", "Open connections of the gRPC server.", registry=REGISTRY)
 TRANSPORT_STREAMS_OPEN = Gauge("ias_transport_streams_open", "Calls and streams of the gRPC server that have not ended.", registry=REGISTRY)
 TRANSPORT_STREAMS = Counter(
