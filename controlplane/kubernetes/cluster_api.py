@@ -3,12 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 
-from controlplane.kubernetes.labels import selector_of
-from controlplane.kubernetes.render.manifests import KINDS
-
 from controlplane.gateway.ports import GatewayUnreachable
 from controlplane.kubernetes.api import CALL_S, KubernetesApi, together
-from controlplane.kubernetes.objects import CLUSTER_SCOPED, Json, Key, Manifest, key_of, path_of
+from controlplane.kubernetes.labels import selector_of
+from controlplane.kubernetes.objects import CLUSTER_SCOPED, KINDS, Json, Key, Manifest, key_of, path_of
 from controlplane.kubernetes.ports import Conflict, NotServed
 
 _PAGE = 500

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from controlplane.kubernetes.labels import MODEL
-
 from controlplane.kubernetes.objects import Json, Key, Manifest, key_of
 
 _JUDGED = frozenset({"Accepted", "Programmed", "ResolvedRefs"})

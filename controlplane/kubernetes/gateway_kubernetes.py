@@ -10,15 +10,14 @@ import time
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from controlplane.kubernetes.profile import GatewayProfile
-from controlplane.kubernetes.render.rendering import render
-
 from controlplane.gateway.ports import GatewayRejected, GatewayState, GatewayUnreachable
 from controlplane.kubernetes.api import together
 from controlplane.kubernetes.changes import Changes, changes
 from controlplane.kubernetes.conditions import Standing, State, standing_of
 from controlplane.kubernetes.objects import Key, Manifest, key_of, rank_of
 from controlplane.kubernetes.ports import Cluster, Conflict
+from controlplane.kubernetes.profile import GatewayProfile
+from controlplane.kubernetes.render.rendering import render
 from ias import logs
 from ias.telemetry import KUBERNETES_OBJECTS, KUBERNETES_SYNC_SECONDS, KUBERNETES_WRITES
 
@@ -42,12 +41,16 @@ class KubernetesGateway:
         """What was not taken the last time, and why."""
         self.looked = asyncio.Event()
         """Set after each look at the cluster; whoever waits for it clears it."""
+        self.namespaces = namespaces_of((), profile)
+        """Where the gateway's objects are."""
+        self.controller = profile.controller
 
     async def apply(self, state: GatewayState) -> None:
         async with self._one_at_a_time:
             started = time.monotonic()
             desired = await asyncio.to_thread(render, state, self._profile)
-            live = await self._cluster.live(namespaces_of(desired, self._profile))
+            self.namespaces = namespaces_of(desired, self._profile)
+            live = await self._cluster.live(self.namespaces)
             todo = await asyncio.to_thread(changes, desired, live)
             known, self.problems = self.problems, {}
             try:
@@ -91,7 +94,7 @@ class KubernetesGateway:
     async def _confirm(self, written: Sequence[Manifest]) -> None:
         """Wait until a controller has judged what was written. That it says "not yet" is no failure: the canary tries whether it works."""
         deadline, pause = time.monotonic() + self._confirm_s, _POLL_FIRST_S
-        waiting = {key_of(manifest): standing_of(manifest, self._profile.controller) for manifest in written} if self._confirm_s else {}
+        waiting = {key_of(manifest): standing_of(manifest, self.controller) for manifest in written} if self._confirm_s else {}
         while waiting := {key: standing for key, standing in waiting.items() if standing.state in {State.UNSEEN, State.WAITING}}:
             if time.monotonic() > deadline:
                 break
@@ -108,7 +111,7 @@ class KubernetesGateway:
             found = await self._cluster.live({key.namespace for key in wanted if key.namespace})
         else:
             found = tuple(one for one in await together(self._cluster.find(key) for key in wanted) if one is not None)
-        return {key: standing_of(manifest, self._profile.controller) for manifest in found if (key := key_of(manifest)) in wanted}
+        return {key: standing_of(manifest, self.controller) for manifest in found if (key := key_of(manifest)) in wanted}
 
     async def _delete(self, garbage: Sequence[Manifest]) -> None:
         for _, group in groupby(garbage, key=lambda manifest: rank_of(manifest["kind"])):

@@ -1,11 +1,12 @@
 """Objects of Kubernetes: what makes two the same, where the API has them, in which order they are written. Pure."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-Json = dict[str, Any]
-Manifest = dict[str, Any]
+from controlplane.kubernetes.render import manifests
+from controlplane.kubernetes.render.manifests import CLUSTER_SCOPED, KINDS, Json, Manifest
 
-CLUSTER_SCOPED = frozenset({"GatewayClass"})
+__all__ = ["CLUSTER_SCOPED", "KINDS", "Json", "Key", "Manifest", "group_of", "key_of", "path_of", "plural", "rank_of"]
+
 _ROUTES = frozenset({"HTTPRoute", "GRPCRoute", "AIGatewayRoute"})
 _FOR_ROUTES = frozenset({"Backend", "AIServiceBackend", "BackendSecurityPolicy", "BackendTLSPolicy", "HTTPRouteFilter"})
 
@@ -24,8 +25,7 @@ class Key(NamedTuple):
 
 def key_of(manifest: Manifest) -> Key:
     """Return an object's key."""
-    metadata = manifest["metadata"]
-    return Key(manifest["apiVersion"], manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+    return Key(*manifests.key_of(manifest))
 
 
 def plural(kind: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from controlplane.kubernetes.profile import Endpoint, GatewayProfile, Listener
 
 from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayState, GatewayUnreachable
 from controlplane.kubernetes.api import open_api
@@ -14,6 +13,7 @@ from controlplane.kubernetes.cluster_api import KubernetesCluster
 from controlplane.kubernetes.conditions import State
 from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway
 from controlplane.kubernetes.objects import Key, key_of, path_of
+from controlplane.kubernetes.profile import Endpoint, GatewayProfile, Listener
 from tests.support.kubernetes import KubernetesServer
 
 ROUTE = "gateway.networking.k8s.io/v1", "HTTPRoute"
@@ -140,8 +140,8 @@ async def test_an_api_server_that_restarts_in_the_midst_is_gone_on_with(kubernet
     models = [f"m{number}" for number in range(60)]
     async with gateway_in(kubernetes, namespace) as (gateway, cluster):
         applying = asyncio.create_task(gateway.apply(state_of(*models)))
-        while not (kubernetes.call("GET", path_of("gateway.envoyproxy.io/v1alpha1", "Backend", namespace))["items"]):
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - the event is at the server
+        while not kubernetes.call("GET", path_of("gateway.envoyproxy.io/v1alpha1", "Backend", namespace))["items"]:  # noqa: ASYNC110 - at the server
+            await asyncio.sleep(0.01)
         kubernetes.kill_api()
         with pytest.raises(GatewayUnreachable):
             await applying
