@@ -11,6 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from controlplane import app
 from controlplane.database import DatabaseIsNewer
+from controlplane.gateway.ports import GatewayUnreachable
+from controlplane.kubernetes.profile import ProfileInvalid
 from controlplane.registry import app as registry
 from controlplane.registry.settings import RegistrySettings
 from controlplane.settings import ApiSettings, DatabaseSettings, MigrateSettings, ReconcileSettings, VerifyAuditSettings
@@ -63,7 +65,7 @@ def _run(settings_class: type[_S], work: Callable[[_S], Awaitable[int | None]], 
         return uvloop.run(run()) or 0
     except DatabaseIsNewer as error:
         return _complain(str(error), _WRONG_DATABASE)
-    except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, StoreUnavailable) as error:
+    except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, StoreUnavailable, ProfileInvalid, GatewayUnreachable) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]  # a timeout has no text
         return _complain(f"{command}: {reason}", _CANNOT_START)
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import uvicorn
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane import api, database
 from controlplane.accounts.passwords import Passwords
@@ -28,7 +29,6 @@ from controlplane.database_roles import let_control_plane_work, let_data_plane_r
 from controlplane.egress.egress_http import open_egress
 from controlplane.egress.ports import Egress
 from controlplane.gateway.file_xds import FileXdsGateway
-from controlplane.gateway.ports import Gateway
 from controlplane.http_protocol import DeadlineProtocol
 from controlplane.idempotency.route import forget_forever
 from controlplane.keys.pace import Pace
@@ -46,7 +46,7 @@ from controlplane.publishing.reconciler import NoGateway, Reconciler
 from controlplane.reconciliation.counters_http import HttpCountersReader
 from controlplane.reconciliation.rules import table as engines_table
 from controlplane.reconciliation.service import EngineReconciler
-from controlplane.runtime import Runtime
+from controlplane.runtime import GatewayWork, Runtime
 from controlplane.settings import ApiSettings, DatabaseSettings, MigrateSettings, ReconcileSettings, VerifyAuditSettings
 from controlplane.sign_in.cookies import SessionCookie
 from controlplane.sign_in.service import Sessions
@@ -70,9 +70,9 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
         {version: bytes.fromhex(secret.get_secret_value()) for version, secret in settings.peppers.items()}, settings.key_env, settings.keys_per_user
     )
     credentials = CredentialFolder(settings.backend_credentials_dir)
-    reconciler = Reconciler(engine, _gateway(settings, credentials))
     try:
         async with AsyncExitStack() as stack:
+            reconciler, gateway_work = await stack.enter_async_context(_gateway(settings, engine, credentials))
             egress = stack.enter_context(open_egress(settings.egress_allowed_networks))
             counters = await stack.enter_async_context(open_counters(settings.valkey_url.get_secret_value()))
             runtime = Runtime(
@@ -90,6 +90,7 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 counters=counters,
                 publisher=_publisher(settings, reconciler, key_rules, egress, credentials),
                 new_org_approval=settings.new_org_approval,
+                gateway_work=gateway_work,
             )
             yield api.build(runtime)
     finally:
@@ -124,19 +125,29 @@ def _mailer(settings: ApiSettings) -> Mailer:
 
 
 def _publisher(settings: ApiSettings, reconciler: Reconciler, key_rules: KeyRules, egress: Egress, credentials: CredentialFolder) -> Publisher:
-    tries = settings.gateway_dir is not None
-    canary = HttpCanary(settings.canary_url or settings.gateway_url, settings.canary_seconds) if tries else NoCanary()
+    canary = HttpCanary(settings.canary_url or settings.gateway_url, settings.canary_seconds) if settings.configures_gateway else NoCanary()
     return Publisher(reconciler, key_rules, egress, credentials, settings.gateway_url, settings.metering, canary, settings.publications_per_org)
 
 
-def _gateway(settings: ApiSettings, credentials: CredentialFolder) -> Gateway:
-    if settings.gateway_dir is None:
-        return NoGateway()
-    return FileXdsGateway(settings.gateway_dir, settings.envoy_admin, envoy_log=settings.envoy_log, credentials=credentials)
+@asynccontextmanager
+async def _gateway(settings: ApiSettings, engine: AsyncEngine, credentials: CredentialFolder) -> AsyncIterator[tuple[Reconciler, GatewayWork]]:
+    """Make the reconciler of the gateway, and what this process does to keep the gateway as it should be."""
+    if settings.gateway == "kubernetes":
+        # What is not chosen is not imported: the client library takes a second.
+        from controlplane.kubernetes.app import open_kubernetes  # noqa: PLC0415
+
+        async with open_kubernetes(settings, engine) as kubernetes:
+            yield kubernetes.reconciler, (kubernetes.reconciler.run, kubernetes.run)
+    elif settings.gateway_dir is not None:
+        gateway = FileXdsGateway(settings.gateway_dir, settings.envoy_admin, envoy_log=settings.envoy_log, credentials=credentials)
+        reconciler = Reconciler(engine, gateway)
+        yield reconciler, (reconciler.run,)
+    else:
+        yield Reconciler(engine, NoGateway()), ()
 
 
 @asynccontextmanager
-async def background(app: FastAPI, settings: ApiSettings) -> AsyncIterator[None]:
+async def background(app: FastAPI) -> AsyncIterator[None]:
     """Keep the gateway at the desired state and the health of backends current, until the block ends."""
     runtime: Runtime = app.state.runtime
     work = [
@@ -144,10 +155,9 @@ async def background(app: FastAPI, settings: ApiSettings) -> AsyncIterator[None]
         clean_forever(runtime.engine),
         forget_forever(runtime.engine),
         purge_forever(runtime.engine),
+        *(keep() for keep in runtime.gateway_work),
     ]
     tasks = [asyncio.create_task(one) for one in work]
-    if settings.gateway_dir is not None:
-        tasks.append(asyncio.create_task(runtime.publisher.reconciler.run()))
     try:
         yield
     finally:
@@ -176,7 +186,7 @@ async def serve(settings: ApiSettings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, server.stop)
         log.info("api listens", address=host, port=listener.getsockname()[1], metrics_port=metrics_port)
-        async with background(app, settings):
+        async with background(app):
             settle_down()  # a full collection takes a fifth of a second here, in the midst of somebody's request
             await server.serve([listener])
     log.info("api stopped")

@@ -1,8 +1,9 @@
 """What the API's process holds for all requests; made in `controlplane.app`, found under `app.state.runtime`."""
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -41,6 +42,11 @@ class Runtime:
     counters: BudgetCounters
     publisher: "Publisher"
     new_org_approval: NewOrgApproval
+    gateway_work: "GatewayWork" = ()
+
+
+GatewayWork = tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+"""What runs beside requests to keep the gateway as it should be."""
 
 
 def runtime_of(request: Request) -> Runtime:

@@ -2,9 +2,9 @@
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from controlplane.client_address import Network
@@ -94,7 +94,29 @@ class ReconcileSettings(DatabaseSettings, CountersSettings, EgressSettings, Tole
     """What `reconcile` compares."""
 
 
-class ApiSettings(DatabaseSettings, MailSettings, CountersSettings, EgressSettings):
+class KubernetesSettings(Settings):
+    """Where Envoy Gateway is the gateway (docs/kubernetes.md)."""
+
+    gateway: Literal["file", "kubernetes"] = "file"
+    """What makes the gateway's configuration: Envoy's file xDS on this machine, or Envoy Gateway in a Kubernetes cluster."""
+
+    kubernetes_profile: Path | None = None
+    """YAML file of what the installation chooses about its gateway: names, listeners, where extauth and extproc are."""
+
+    kubernetes_kubeconfig: Path | None = None
+    """How the cluster is reached; empty: as the pod's service account."""
+
+    kubernetes_confirm_seconds: float = Field(10.0, ge=0, le=600)
+    """How long a controller may take to judge what was written. 0: nobody is waited for."""
+
+    kubernetes_resync_seconds: float = Field(60.0, ge=1, le=3600)
+    """Between two looks at the whole; what changes is seen at once by watching."""
+
+    kubernetes_lease_seconds: float = Field(15.0, ge=1, le=600)
+    """After so long without a sign of the process that watches the cluster, another one takes its place."""
+
+
+class ApiSettings(DatabaseSettings, MailSettings, CountersSettings, EgressSettings, KubernetesSettings):
     """The REST API."""
 
     api_listen: str = "127.0.0.1:8085"
@@ -174,6 +196,17 @@ class ApiSettings(DatabaseSettings, MailSettings, CountersSettings, EgressSettin
 
     backend_credentials_dir: Path | None = None
     """Folder of the credentials that backends are shown, a file for each name; read again every ten seconds, so that a new one needs no restart."""
+
+    @property
+    def configures_gateway(self) -> bool:
+        """Whether this process changes what a gateway serves."""
+        return self.gateway == "kubernetes" or self.gateway_dir is not None
+
+    @model_validator(mode="after")
+    def _one_gateway(self) -> Self:
+        if self.gateway == "kubernetes" and self.kubernetes_profile is None:
+            raise ValueError("IAS_GATEWAY=kubernetes needs IAS_KUBERNETES_PROFILE")
+        return self
 
     @field_validator("api_listen")
     @classmethod

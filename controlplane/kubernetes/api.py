@@ -5,7 +5,7 @@ Discovery is left out: the kinds that we write are known, and its cache would be
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +36,7 @@ _UNTYPED = "failed to create typed patch object"
 """What a server answers with 500 when the kind has no such field."""
 _BEARER = re.compile(r"(?i)bearer\s+\S+")
 
+_A = TypeVar("_A")
 _T = TypeVar("_T")
 Query = Sequence[tuple[str, str]]
 
@@ -112,17 +113,17 @@ async def open_api(kubeconfig: Path | None) -> AsyncIterator[KubernetesApi]:
         yield KubernetesApi(client)
 
 
-async def together(calls: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Make calls some at once. The first that fails ends the others, so that an API server that is away is not asked five hundred times."""
+async def together(call: Callable[[_A], Awaitable[_T]], items: Iterable[_A]) -> list[_T]:
+    """Call for each, some at once. The first that fails ends the others, so that an API server that is away is not asked five hundred times."""
     turns = asyncio.Semaphore(_AT_ONCE)
 
-    async def in_turn(call: Coroutine[Any, Any, _T]) -> _T:
+    async def in_turn(item: _A) -> _T:
         async with turns:
-            return await call
+            return await call(item)
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(in_turn(call)) for call in calls]
+            tasks = [group.create_task(in_turn(item)) for item in items]
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

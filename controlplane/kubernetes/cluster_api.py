@@ -23,7 +23,7 @@ class KubernetesCluster:
         self._selector = ("labelSelector", selector_of(gateway))
 
     async def live(self, namespaces: Collection[str]) -> tuple[Manifest, ...]:
-        listed = await together(self._list(*place) for place in _places(namespaces))
+        listed = await together(lambda place: self._list(*place), _places(namespaces))
         return tuple(manifest for items, _ in listed for manifest in items)
 
     async def find(self, key: Key) -> Manifest | None:

@@ -73,7 +73,7 @@ class KubernetesGateway:
             log.info("cluster_updated", wanted=len(todo.apply), deleted=len(todo.delete), failed=failed, seconds=round(seconds, 3))
 
     async def _write(self, rank: int, manifests: Sequence[Manifest]) -> None:
-        written = [one for one in await together(self._apply(manifest) for manifest in manifests) if one is not None]
+        written = [one for one in await together(self._apply, manifests) if one is not None]
         await self._confirm(written)
         if rank < _BACKENDS and self.problems:
             raise GatewayRejected(f"no route is written while the gateway itself is not as it should be: {_told(self.problems.values())}")
@@ -110,12 +110,12 @@ class KubernetesGateway:
         if len(wanted) > _ONE_BY_ONE:
             found = await self._cluster.live({key.namespace for key in wanted if key.namespace})
         else:
-            found = tuple(one for one in await together(self._cluster.find(key) for key in wanted) if one is not None)
+            found = tuple(one for one in await together(self._cluster.find, wanted) if one is not None)
         return {key: standing_of(manifest, self.controller) for manifest in found if (key := key_of(manifest)) in wanted}
 
     async def _delete(self, garbage: Sequence[Manifest]) -> None:
         for _, group in groupby(garbage, key=lambda manifest: rank_of(manifest["kind"])):
-            await together(self._cluster.delete(manifest) for manifest in group)
+            await together(self._cluster.delete, group)
         KUBERNETES_WRITES.labels("delete", "done").inc(len(garbage))
 
 

@@ -6,7 +6,7 @@ was left behind by a process that died, and is taken back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -28,8 +28,9 @@ GATEWAY_LOCK = 0x1A5C4A49
 ROUTE_STAYS_SECONDS = 1.0
 """After a model was unpublished: twice the interval at which extauth polls, so that no admitted request loses its route."""
 INTERVAL_SECONDS = 10.0
-"""Between two looks at whether the gateway still has what it should: what was changed by hand is repaired then."""
-RETRY_SECONDS = 2.0
+"""Between two looks at whether the gateway still has what it should: what was changed by hand is repaired then. Kubernetes has its own setting."""
+RETRY_SECONDS, LONGEST_RETRY_SECONDS = 2.0, 60.0
+"""After a failure; twice as long after each more in a row."""
 
 log = logs.get(__name__)
 
@@ -38,15 +39,22 @@ class NoGateway:
     """Stands in where no gateway is configured: whoever publishes is told so."""
 
     async def apply(self, state: GatewayState) -> None:
-        raise GatewayUnreachable("this process configures no gateway: set IAS_GATEWAY_DIR and IAS_ENVOY_ADMIN")
+        raise GatewayUnreachable("this process configures no gateway: set IAS_GATEWAY_DIR and IAS_ENVOY_ADMIN, or IAS_GATEWAY=kubernetes")
 
 
 class Reconciler:
-    """Applies the desired state to a gateway, on demand and in the background."""
+    """Applies the desired state to a gateway, on demand and in the background.
 
-    def __init__(self, engine: AsyncEngine, gateway: Gateway) -> None:
+    `resyncs` says whether this process applies it without a reason, too: where one of several leads, the others do not.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, gateway: Gateway, *, interval_s: float = INTERVAL_SECONDS, resyncs: Callable[[], bool] = lambda: True
+    ) -> None:
         self._engine = engine
         self._gateway = gateway
+        self._interval_s = interval_s
+        self._resyncs = resyncs
         self._turn = asyncio.Lock()
         self._woken = asyncio.Event()
 
@@ -86,23 +94,32 @@ class Reconciler:
         asyncio.get_running_loop().call_later(after_seconds, self._woken.set)
 
     async def run(self) -> None:
-        """Apply the state now, whenever woken, and every ten seconds; what fails is tried again. Ends by cancellation."""
+        """Apply the state now, whenever woken, and at intervals; what fails is tried again, less and less often. Ends by cancellation."""
+        retry = RETRY_SECONDS
         while True:
             self._woken.clear()
-            pause = INTERVAL_SECONDS
+            pause = self._interval_s
             try:
                 await self._reconcile()
-            except (GatewayRejected, GatewayUnreachable) as error:
-                log.error("gateway is not at the desired state", reason=str(error), retry_in_seconds=RETRY_SECONDS)
-                pause = RETRY_SECONDS
-            except Exception:
-                log.exception("gateway was not reconciled", retry_in_seconds=RETRY_SECONDS)
-                pause = RETRY_SECONDS
+                retry = RETRY_SECONDS
+            except Exception as error:
+                if isinstance(error, GatewayRejected | GatewayUnreachable):
+                    log.error("gateway is not at the desired state", reason=str(error), retry_in_seconds=retry)
+                else:
+                    log.exception("gateway was not reconciled", retry_in_seconds=retry)
+                pause, retry = retry, min(retry * 2, LONGEST_RETRY_SECONDS)
+            await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait for the next reason: somebody wakes, or the time has come and it is for this process to look."""
+        while True:
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout(seconds):
                     await self._woken.wait()
+                return
             except TimeoutError:
-                continue
+                if self._resyncs():
+                    return
 
     async def _reconcile(self) -> None:
         async with self.exclusively():

@@ -14,7 +14,7 @@ from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayStat
 from controlplane.publishing.addresses import address_taken, ancestors
 from controlplane.publishing.rules import Chosen, already_published
 from controlplane.publishing.saga import CANARY_ORG_ID, Step
-from controlplane.publishing.tables import publication_targets
+from controlplane.publishing.tables import publication_standings, publication_targets
 from controlplane.repository import Repository, refusing
 from controlplane.schema import backends, credentials, keys, ledger, orgs, publication_tenants, publications
 from ias.gateway_views import ChangeKind, ModelType
@@ -272,7 +272,10 @@ class PublicationRepository(Repository):
                 targets.label("targets"),
                 tenants.label("tenant_slugs"),
                 hint.label("key_hint"),
+                publication_standings.c.state.label("gateway_state"),
+                publication_standings.c.reason.label("gateway_reason"),
             )
+            .outerjoin(publication_standings, publication_standings.c.publication_id == publications.c.id)
             .join(owner, owner.c.id == publications.c.org_id)
             .join(first, first.c.id == publications.c.backend_id)
             .where(LIVING, *conditions)

@@ -152,6 +152,10 @@ class PublicationView(ApiModel):
     status_step: str = Field(description="validate, routes, policies, limits, key, canary, documentation, published: how far publishing has come")
     status_reason: str | None = Field(description="what is worth knowing of how it got here")
     status_advice: str | None = Field(description="what to do about it")
+    gateway_state: str | None = Field(
+        description="what Kubernetes says: accepted, waiting, unseen (by any controller), conflict (with another manager), refused; null: unknown"
+    )
+    gateway_reason: str | None = Field(description="in its words; empty when it is accepted")
     public_hostname: str | None
     external_path: str
     endpoint: str = Field(description="base URL for OpenAI clients; of a traditional model the place of its `/predict` and `/infer`")

@@ -23,6 +23,8 @@ def view_of(row: Row[Any], usage: Row[Any] | None, gateway_url: str) -> Publicat
         status_step=row.status_step or Step.PUBLISHED,
         status_reason=row.status_reason,
         status_advice=row.status_advice,
+        gateway_state=row.gateway_state,
+        gateway_reason=row.gateway_reason,
         public_hostname=row.public_hostname,
         external_path=row.external_path,
         endpoint=f"{base}{row.external_path or rules.default_path(row.model, row.model_type)}" if row.model_type == "traditional" else f"{base}/v1",
