@@ -14,6 +14,7 @@ from controlplane.gateway.ports import GatewayRejected, GatewayState, GatewayUnr
 from controlplane.kubernetes.api import together
 from controlplane.kubernetes.changes import Changes, changes
 from controlplane.kubernetes.conditions import Standing, State, standing_of
+from controlplane.kubernetes.forbidden import Forbidden, refuse_forbidden
 from controlplane.kubernetes.objects import Key, Manifest, key_of, rank_of
 from controlplane.kubernetes.ports import Cluster, Conflict
 from controlplane.kubernetes.profile import GatewayProfile
@@ -48,7 +49,7 @@ class KubernetesGateway:
     async def apply(self, state: GatewayState) -> None:
         async with self._one_at_a_time:
             started = time.monotonic()
-            desired = await asyncio.to_thread(render, state, self._profile)
+            desired = await asyncio.to_thread(_render, state, self._profile)
             self.namespaces = namespaces_of(desired, self._profile)
             live = await self._cluster.live(self.namespaces)
             todo = await asyncio.to_thread(changes, desired, live)
@@ -117,6 +118,15 @@ class KubernetesGateway:
         for _, group in groupby(garbage, key=lambda manifest: rank_of(manifest["kind"])):
             await together(self._cluster.delete, group)
         KUBERNETES_WRITES.labels("delete", "done").inc(len(garbage))
+
+
+def _render(state: GatewayState, profile: GatewayProfile) -> tuple[Manifest, ...]:
+    desired = render(state, profile)
+    try:
+        refuse_forbidden(desired)
+    except Forbidden as error:
+        raise GatewayRejected(str(error)) from error
+    return desired
 
 
 def namespaces_of(desired: Iterable[Manifest], profile: GatewayProfile) -> set[str]:

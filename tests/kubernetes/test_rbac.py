@@ -97,9 +97,9 @@ async def test_each_group_is_needed_and_its_lack_is_told(kubernetes: KubernetesS
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "ias"}, "rules": rules}
     kubernetes.call("PUT", f"{RBAC}/namespaces/{namespace}/roles/ias", role)
     async with open_api(kubernetes.kubeconfig(token)) as api:
-        resource = lacking["resources"][0]
-        with pytest.raises(GatewayRejected, match=f"does not let us.*{resource}"):
-            await _use(api, namespace, lacking["apiGroups"][0], resource)
+        group, resource = lacking["apiGroups"][0], lacking["resources"][0]
+        with pytest.raises(GatewayRejected, match=f"does not let us .*{group}.* is forbidden"):
+            await _use(api, namespace, group, resource)
 
 
 async def _use(api: KubernetesApi, namespace: str, group: str, resource: str) -> None:
