@@ -1,8 +1,8 @@
 """Puts the gateway on Kubernetes together: the adapter of the port, and what the process that leads does beside it."""
 
 import os
+import platform
 import secrets
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ async def open_kubernetes(settings: ApiSettings, engine: AsyncEngine) -> AsyncIt
             await StandingRepository(uow, EVERYTHING).keep(standings)
 
     async with open_api(settings.kubernetes_kubeconfig) as api:
-        identity = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        identity = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         cluster = KubernetesCluster(api, profile.gateway)
         gateway = KubernetesGateway(cluster, profile, confirm_s=settings.kubernetes_confirm_seconds)
         leader = Leader(api, profile.namespace, f"ias-{profile.gateway}", identity, settings.kubernetes_lease_seconds)

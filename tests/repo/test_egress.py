@@ -18,6 +18,7 @@ ALLOWED = {
     "egress/resolver_system.py": "it is egress",
     "app.py": "listens",
     "gateway/file_xds.py": "Envoy's admin interface, which IAS_ENVOY_ADMIN names",
+    "kubernetes/api.py": "the Kubernetes API, which IAS_KUBERNETES_KUBECONFIG or the pod's service account names",
     "publishing/canary_http.py": "the gateway, which IAS_GATEWAY_URL or IAS_CANARY_URL names",
     "mail/mailer_smtp.py": "the mail relay, which IAS_SMTP_HOST names",
 }

@@ -47,6 +47,7 @@ EVERYWHERE = {
     "invites/service.py": "who accepts has no account yet: the secret of the invite says which org",
     "keys/validation.py": "the key itself says which org",
     "orgs/upkeep.py": "orgs whose time is over",
+    "kubernetes/app.py": "the cluster speaks of all publications",
     "publishing/reconciler.py": "the gateway serves all tenants",
     "publishing/undoing.py": "of the publication that is taken back, by its id, for the process or for one that died",
     "reconciliation/service.py": "engines serve all tenants",
