@@ -58,4 +58,4 @@ def projected(wanted: Any, found: Any) -> Any:
 
 
 def _when(manifest: Manifest) -> tuple[int, Key]:
-    return rank_of(manifest["kind"]), key_of(manifest)
+    return rank_of(manifest), key_of(manifest)

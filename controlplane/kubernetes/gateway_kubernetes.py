@@ -55,7 +55,7 @@ class KubernetesGateway:
             todo = await asyncio.to_thread(changes, desired, live)
             known, self.problems = self.problems, {}
             try:
-                for rank, group in groupby(todo.apply, key=lambda manifest: rank_of(manifest["kind"])):
+                for rank, group in groupby(todo.apply, key=rank_of):
                     await self._write(rank, list(group))
             finally:
                 self.looked.set()
@@ -115,7 +115,7 @@ class KubernetesGateway:
         return {key: standing_of(manifest, self.controller) for manifest in found if (key := key_of(manifest)) in wanted}
 
     async def _delete(self, garbage: Sequence[Manifest]) -> None:
-        for _, group in groupby(garbage, key=lambda manifest: rank_of(manifest["kind"])):
+        for _, group in groupby(garbage, key=rank_of):
             await together(self._cluster.delete, group)
         KUBERNETES_WRITES.labels("delete", "done").inc(len(garbage))
 

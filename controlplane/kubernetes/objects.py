@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from controlplane.kubernetes.labels import MODEL
 from controlplane.kubernetes.render import manifests
 from controlplane.kubernetes.render.manifests import CLUSTER_SCOPED, KINDS, Json, Manifest
 
@@ -48,8 +49,13 @@ def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") ->
     return f"{root}{place}/{plural(kind)}{f'/{name}' if name else ''}"
 
 
-def rank_of(kind: str) -> int:
-    """Return when a kind is written: the gateway and its policies (0), what routes refer to (1), routes (2). Deleted is in reverse."""
-    if kind in _ROUTES:
+def rank_of(manifest: Manifest) -> int:
+    """Return when an object is written: the gateway and its policies (0), what routes refer to (1), routes and what targets one (2).
+
+    Deleted is in reverse. A policy of one model is judged together with the route that it targets, and keeps no other model waiting.
+    """
+    if manifest["kind"] in _ROUTES:
         return 2
-    return 1 if kind in _FOR_ROUTES else 0
+    if manifest["kind"] in _FOR_ROUTES:
+        return 1
+    return 2 if MODEL in (manifest["metadata"].get("annotations") or {}) else 0

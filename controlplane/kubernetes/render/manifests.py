@@ -89,4 +89,7 @@ def seconds(value: int) -> str:
 
 def milliseconds(value: int) -> str:
     """Return a duration as Gateway API writes it."""
-    return f"{value}ms" if value % 1000 else seconds(value // 1000)
+    whole, rest = divmod(value, 1000)
+    if not rest:
+        return seconds(whole)
+    return f"{value}ms" if value < 100_000 else f"{seconds(whole)}{rest}ms"

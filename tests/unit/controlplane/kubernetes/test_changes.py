@@ -4,7 +4,8 @@ import copy
 from typing import Any
 
 from controlplane.kubernetes.changes import DIGEST, changes, stamped
-from controlplane.kubernetes.objects import key_of
+from controlplane.kubernetes.labels import MODEL
+from controlplane.kubernetes.objects import key_of, rank_of
 
 ROUTE = {
     "apiVersion": "gateway.networking.k8s.io/v1",
@@ -55,6 +56,11 @@ def test_routes_come_last_and_go_first() -> None:
     assert [manifest["kind"] for manifest in wanted.apply] == ["SecurityPolicy", "Backend", "HTTPRoute"]
     unwanted = changes([], [live(manifest) for manifest in (POLICY, ROUTE, BACKEND)])
     assert [manifest["kind"] for manifest in unwanted.delete] == ["HTTPRoute", "Backend", "SecurityPolicy"]
+
+
+def test_a_policy_of_one_model_waits_for_nobody_but_its_route() -> None:
+    own = {**POLICY, "kind": "BackendTrafficPolicy", "metadata": {**POLICY["metadata"], "annotations": {MODEL: "chat"}}}
+    assert [rank_of(manifest) for manifest in (POLICY, BACKEND, ROUTE, own)] == [0, 1, 2, 2]
 
 
 def test_what_goes_already_is_not_deleted_again() -> None:
