@@ -50,7 +50,7 @@ async def open_kubernetes(settings: ApiSettings, engine: AsyncEngine) -> AsyncIt
 
     async with open_api(settings.kubernetes_kubeconfig) as api:
         identity = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
-        cluster = KubernetesCluster(api, profile.gateway)
+        cluster = KubernetesCluster(api, profile.gateway, profile.namespace)
         gateway = KubernetesGateway(cluster, profile, confirm_s=settings.kubernetes_confirm_seconds)
         leader = Leader(api, profile.namespace, f"ias-{profile.gateway}", identity, settings.kubernetes_lease_seconds)
         interval_s = settings.kubernetes_resync_seconds

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from controlplane.gateway.ports import GatewayUnreachable
 from controlplane.kubernetes.api import CALL_S, KubernetesApi, together
 from controlplane.kubernetes.labels import selector_of
-from controlplane.kubernetes.objects import CLUSTER_SCOPED, KINDS, Json, Key, Manifest, key_of, path_of
+from controlplane.kubernetes.objects import ABROAD, CLUSTER_SCOPED, KINDS, Json, Key, Manifest, key_of, path_of
 from controlplane.kubernetes.ports import Conflict, NotServed
 
 _PAGE = 500
@@ -16,14 +16,15 @@ _BACKLOG = 10_000
 
 
 class KubernetesCluster:
-    """The objects of one gateway."""
+    """The objects of one gateway: all kinds in its own namespace, ReferenceGrants in others too, what is in no namespace."""
 
-    def __init__(self, api: KubernetesApi, gateway: str) -> None:
+    def __init__(self, api: KubernetesApi, gateway: str, namespace: str) -> None:
         self._api = api
+        self._home = namespace
         self._selector = ("labelSelector", selector_of(gateway))
 
     async def live(self, namespaces: Collection[str]) -> tuple[Manifest, ...]:
-        listed = await together(lambda place: self._list(*place), _places(namespaces))
+        listed = await together(lambda place: self._list(*place), self._places(namespaces))
         return tuple(manifest for items, _ in listed for manifest in items)
 
     async def find(self, key: Key) -> Manifest | None:
@@ -44,7 +45,7 @@ class KubernetesCluster:
 
     async def watch(self, namespaces: Collection[str]) -> AsyncIterator[tuple[str, Manifest]]:
         events: asyncio.Queue[tuple[str, Manifest] | Exception] = asyncio.Queue(_BACKLOG)
-        watches = [asyncio.create_task(self._follow(*place, events)) for place in _places(namespaces)]
+        watches = [asyncio.create_task(self._follow(*place, events)) for place in self._places(namespaces)]
         try:
             while True:
                 event = await events.get()
@@ -55,6 +56,15 @@ class KubernetesCluster:
             for task in watches:
                 task.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
+
+    def _places(self, namespaces: Collection[str]) -> list[tuple[str, str, str]]:
+        """Every kind with every namespace that one of ours may be in."""
+        return [
+            (version, kind, namespace)
+            for version, kind in KINDS
+            for namespace in ([""] if kind in CLUSTER_SCOPED else sorted(namespaces))
+            if namespace in {"", self._home} or kind in ABROAD
+        ]
 
     async def _list(self, api_version: str, kind: str, namespace: str) -> tuple[list[Manifest], str]:
         """Return all objects of a kind, page by page, and the version that a watch goes on from; a kind that is not installed has none."""
@@ -74,7 +84,9 @@ class KubernetesCluster:
 
     async def _follow(self, api_version: str, kind: str, namespace: str, events: "asyncio.Queue[tuple[str, Manifest] | Exception]") -> None:
         try:
-            _, version = await self._list(api_version, kind, namespace)
+            there, version = await self._list(api_version, kind, namespace)
+            for manifest in there:
+                await events.put(("ADDED", manifest))
             if not version:
                 return
             while True:
@@ -92,9 +104,3 @@ def _version(line: Json) -> str:
         raise GatewayUnreachable(f"a watch ended: {line['object'].get('message')}")
     version: str = line["object"]["metadata"]["resourceVersion"]
     return version
-
-
-def _places(namespaces: Collection[str]) -> list[tuple[str, str, str]]:
-    """Every kind with every namespace that it may be in."""
-    scoped = [(version, kind, "") for version, kind in KINDS if kind in CLUSTER_SCOPED]
-    return scoped + [(version, kind, namespace) for version, kind in KINDS if kind not in CLUSTER_SCOPED for namespace in sorted(namespaces)]

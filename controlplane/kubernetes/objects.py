@@ -6,10 +6,14 @@ from controlplane.kubernetes.labels import MODEL
 from controlplane.kubernetes.render import manifests
 from controlplane.kubernetes.render.manifests import CLUSTER_SCOPED, KINDS, Json, Manifest
 
-__all__ = ["CLUSTER_SCOPED", "KINDS", "Json", "Key", "Manifest", "group_of", "key_of", "path_of", "plural", "rank_of"]
+__all__ = ["ABROAD", "CLUSTER_SCOPED", "KINDS", "Json", "Key", "Manifest", "group_of", "key_of", "path_of", "plural", "rank_of"]
 
+ABROAD = frozenset({"ReferenceGrant"})
+"""What we write in other namespaces than the gateway's own."""
 _ROUTES = frozenset({"HTTPRoute", "GRPCRoute", "AIGatewayRoute"})
-_FOR_ROUTES = frozenset({"Backend", "AIServiceBackend", "BackendSecurityPolicy", "BackendTLSPolicy", "HTTPRouteFilter"})
+_FORABROAD = frozenset({"ReferenceGrant"})
+"""What we write in other namespaces than the gateway's own."""
+_ROUTES = frozenset({"Backend", "AIServiceBackend", "BackendSecurityPolicy", "BackendTLSPolicy", "HTTPRouteFilter"})
 
 
 class Key(NamedTuple):

@@ -31,4 +31,4 @@ class Cluster(Protocol):
         """Delete an object, but none that has taken its place. One that is gone is deleted."""
 
     def watch(self, namespaces: Collection[str]) -> AsyncIterator[tuple[str, Manifest]]:
-        """Yield ("ADDED" | "MODIFIED" | "DELETED", object) from now on. Ends, or raises GatewayUnreachable, when something may have been missed."""
+        """Yield ("ADDED" | "MODIFIED" | "DELETED", object): what is there already, then changes. Raises GatewayUnreachable when some may be missed."""

@@ -6,7 +6,7 @@ namespace a ClusterRole.
 
 from collections.abc import Iterable
 
-from controlplane.kubernetes.objects import CLUSTER_SCOPED, KINDS, Json, group_of, plural
+from controlplane.kubernetes.objects import ABROAD, CLUSTER_SCOPED, KINDS, Json, group_of, plural
 
 _WRITE = ("create", "delete", "get", "list", "patch", "watch")
 """Server-side apply is `patch`, and `create` where nothing is there yet."""
@@ -21,11 +21,11 @@ def namespace_rules() -> list[Json]:
 
 def foreign_rules() -> list[Json]:
     """Return the rules in a namespace that holds what the profile refers to."""
-    return [*_rules(["ReferenceGrant"]), EVENTS]
+    return [*_rules(ABROAD), EVENTS]
 
 
 def cluster_rules() -> list[Json]:
-    """Return the rules for what is in no namespace. Its events are in `default`: they are left out, and only logged."""
+    """Return the rules for what is in no namespace. Events about it are in `default`, where EVENTS is all that is needed."""
     return _rules(CLUSTER_SCOPED)
 
 

@@ -58,9 +58,9 @@ class ClusterWatcher:
 
     async def _watch(self) -> None:
         """Wake whoever repairs when an object went away or its wishes changed; controllers' words change no generation."""
-        namespaces = self._gateway.namespaces
-        generations = {key_of(one): one["metadata"].get("generation") for one in await self._cluster.live(namespaces)}
-        async for kind, manifest in self._cluster.watch(namespaces):
+        # What happened while nobody watched is no event: what is there is told as new, and that wakes.
+        generations: dict[Key, int | None] = {}
+        async for kind, manifest in self._cluster.watch(self._gateway.namespaces):
             key, generation = key_of(manifest), manifest["metadata"].get("generation")
             if kind == "DELETED" or generations.get(key) != generation:
                 self._wake()

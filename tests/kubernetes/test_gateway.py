@@ -39,7 +39,7 @@ def state_of(*models: str, url: str = "http://10.0.0.1:8000") -> GatewayState:
 @asynccontextmanager
 async def gateway_in(server: KubernetesServer, namespace: str, **chosen: object) -> AsyncIterator[tuple[KubernetesGateway, KubernetesCluster]]:
     async with open_api(server.kubeconfig()) as api:
-        cluster = KubernetesCluster(api, namespace)
+        cluster = KubernetesCluster(api, namespace, namespace)
         yield KubernetesGateway(cluster, profile_in(namespace, **chosen), confirm_s=0), cluster
 
 

@@ -45,7 +45,7 @@ def token(kubernetes: KubernetesServer, namespace: str) -> Iterator[str]:
 
 async def test_they_are_enough(kubernetes: KubernetesServer, namespace: str, token: str) -> None:
     async with open_api(kubernetes.kubeconfig(token)) as api:
-        cluster = KubernetesCluster(api, namespace)
+        cluster = KubernetesCluster(api, namespace, namespace)
         gateway = KubernetesGateway(cluster, profile_in(namespace), confirm_s=0)
         await gateway.apply(state_of("llama", "qwen"))
         await gateway.apply(state_of("qwen"))
@@ -108,4 +108,4 @@ async def _use(api: KubernetesApi, namespace: str, group: str, resource: str) ->
     elif resource == "events":
         await api.call("POST", f"/apis/{group}/v1/namespaces/{namespace}/events", {})
     else:
-        await KubernetesGateway(KubernetesCluster(api, namespace), profile_in(namespace), confirm_s=0).apply(GatewayState())
+        await KubernetesGateway(KubernetesCluster(api, namespace, namespace), profile_in(namespace), confirm_s=0).apply(GatewayState())

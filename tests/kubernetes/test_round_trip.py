@@ -44,7 +44,7 @@ def test_any_state_equals_itself_after_a_round_trip(kubernetes_server: Kubernete
 
 async def _trip(server: KubernetesServer, state: GatewayState, profile: GatewayProfile) -> None:
     async with open_api(server.kubeconfig()) as api:
-        cluster = KubernetesCluster(api, profile.gateway)
+        cluster = KubernetesCluster(api, profile.gateway, profile.namespace)
         await KubernetesGateway(cluster, profile, confirm_s=0).apply(state)
         desired = render(state, profile)
         live = await cluster.live(namespaces_of(desired, profile))
