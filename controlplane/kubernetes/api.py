@@ -5,7 +5,7 @@ Discovery is left out: the kinds that we write are known, and its cache would be
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,7 +64,7 @@ class KubernetesApi:
         query = [("fieldManager", MANAGER), ("force", "false"), ("fieldValidation", "Strict"), *([("dryRun", "All")] if dry_run else [])]
         return await self.call("PATCH", path, manifest, query=query, content_type=_APPLY)
 
-    async def lines(self, path: str, query: Query, silence_s: float) -> AsyncIterator[Json]:
+    async def lines(self, path: str, query: Query, silence_s: float) -> AsyncGenerator[Json]:
         """Yield what a watch tells, line by line, until it ends. `silence_s`: how long it may take to begin."""
         try:
             async with asyncio.timeout(silence_s):

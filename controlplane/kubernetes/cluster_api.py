@@ -1,7 +1,8 @@
 """The port `Cluster` on a real API server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
 
 from controlplane.gateway.ports import GatewayUnreachable
 from controlplane.kubernetes.api import CALL_S, KubernetesApi, together
@@ -43,7 +44,7 @@ class KubernetesCluster:
         except (NotServed, Conflict):  # gone, or another one by now: the next look will tell
             return
 
-    async def watch(self, namespaces: Collection[str]) -> AsyncIterator[tuple[str, Manifest]]:
+    async def watch(self, namespaces: Collection[str]) -> AsyncGenerator[tuple[str, Manifest]]:
         events: asyncio.Queue[tuple[str, Manifest] | Exception] = asyncio.Queue(_BACKLOG)
         watches = [asyncio.create_task(self._follow(*place, events)) for place in self._places(namespaces)]
         try:
@@ -91,10 +92,11 @@ class KubernetesCluster:
                 return
             while True:
                 query = [self._selector, ("resourceVersion", version), ("allowWatchBookmarks", "true"), ("timeoutSeconds", str(_WATCH_S))]
-                async for line in self._api.lines(path_of(api_version, kind, namespace), query, CALL_S):
-                    version = _version(line)
-                    if line["type"] != "BOOKMARK":
-                        await events.put((line["type"], line["object"]))
+                async with aclosing(self._api.lines(path_of(api_version, kind, namespace), query, CALL_S)) as lines:
+                    async for line in lines:
+                        version = _version(line)
+                        if line["type"] != "BOOKMARK":
+                            await events.put((line["type"], line["object"]))
         except Exception as error:
             await events.put(error)
 

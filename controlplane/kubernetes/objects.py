@@ -11,9 +11,7 @@ __all__ = ["ABROAD", "CLUSTER_SCOPED", "KINDS", "Json", "Key", "Manifest", "grou
 ABROAD = frozenset({"ReferenceGrant"})
 """What we write in other namespaces than the gateway's own."""
 _ROUTES = frozenset({"HTTPRoute", "GRPCRoute", "AIGatewayRoute"})
-_FORABROAD = frozenset({"ReferenceGrant"})
-"""What we write in other namespaces than the gateway's own."""
-_ROUTES = frozenset({"Backend", "AIServiceBackend", "BackendSecurityPolicy", "BackendTLSPolicy", "HTTPRouteFilter"})
+_FOR_ROUTES = frozenset({"Backend", "AIServiceBackend", "BackendSecurityPolicy", "BackendTLSPolicy", "HTTPRouteFilter"})
 
 
 class Key(NamedTuple):

@@ -1,6 +1,6 @@
 """The cluster as the control plane sees it: objects that carry our labels, and what can be done with them."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from typing import Protocol
 
 from controlplane.gateway.ports import GatewayRejected
@@ -30,5 +30,5 @@ class Cluster(Protocol):
     async def delete(self, live: Manifest) -> None:
         """Delete an object, but none that has taken its place. One that is gone is deleted."""
 
-    def watch(self, namespaces: Collection[str]) -> AsyncIterator[tuple[str, Manifest]]:
-        """Yield ("ADDED" | "MODIFIED" | "DELETED", object): what is there already, then changes. Raises GatewayUnreachable when some may be missed."""
+    def watch(self, namespaces: Collection[str]) -> AsyncGenerator[tuple[str, Manifest]]:
+        """Yield ("ADDED" | "MODIFIED" | "DELETED", object): what is there, then changes. Raises GatewayUnreachable when some may be missed."""

@@ -6,6 +6,7 @@ Repairs are `publishing/reconciler.py`'s, under its lock. Here is only why it wa
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import aclosing
 from typing import Protocol
 
 from controlplane.gateway.ports import GatewayRejected, GatewayUnreachable
@@ -60,12 +61,13 @@ class ClusterWatcher:
         """Wake whoever repairs when an object went away or its wishes changed; controllers' words change no generation."""
         # What happened while nobody watched is no event: what is there is told as new, and that wakes.
         generations: dict[Key, int | None] = {}
-        async for kind, manifest in self._cluster.watch(self._gateway.namespaces):
-            key, generation = key_of(manifest), manifest["metadata"].get("generation")
-            if kind == "DELETED" or generations.get(key) != generation:
-                self._wake()
-            generations[key] = None if kind == "DELETED" else generation
-            self._gateway.looked.set()
+        async with aclosing(self._cluster.watch(self._gateway.namespaces)) as events:
+            async for kind, manifest in events:
+                key, generation = key_of(manifest), manifest["metadata"].get("generation")
+                if kind == "DELETED" or generations.get(key) != generation:
+                    self._wake()
+                generations[key] = None if kind == "DELETED" else generation
+                self._gateway.looked.set()
 
     async def _look(self) -> None:
         """Write down what the cluster says, after each change of it."""

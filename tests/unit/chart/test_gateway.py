@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from controlplane.gateway.ports import GatewayState
+from controlplane.kubernetes import rbac
 from controlplane.kubernetes.profile import GatewayProfile, Listener, read_profile
-from controlplane.kubernetes.render.manifests import CLUSTER_SCOPED, KINDS
 from controlplane.kubernetes.render.rendering import render
 from tests.support.chart import GOLDEN, NAMESPACE, RELEASE, Manifest, golden_values, manifests, pods
 from tests.support.gateway_profiles import ORDINARY
@@ -17,7 +17,6 @@ OF_THE_CHART = {"extauth", "extproc", "metering", "max_body_bytes", "max_stream_
 """What this chart knows by itself."""
 NOT_IN_A_CLUSTER = {"on_host"}
 WRITE = {"get", "list", "watch", "create", "patch", "delete"}
-READ = {"get", "list", "watch"}
 
 
 def profile_of(name: str) -> GatewayProfile:
@@ -66,15 +65,15 @@ def test_the_api_has_every_right_over_what_is_rendered_and_no_other(name: str) -
     rights = rights_of(manifests(name))
     profile = profile_of(name)
     everywhere = {NAMESPACE, profile.namespace, *(one.certificate_namespace for one in profile.listeners if one.certificate_namespace)}
-    expected = {("", *_resource(*kind)): WRITE for kind in KINDS if kind[1] in CLUSTER_SCOPED}
-    for namespace in everywhere:
-        for version, kind in KINDS:
-            if kind not in CLUSTER_SCOPED:
-                writes = namespace == profile.namespace or kind == "ReferenceGrant"
-                expected[namespace, *_resource(version, kind)] = WRITE if writes else READ
-    expected |= {(namespace, "events.k8s.io", "events"): {"create"} for namespace in (*everywhere, "default")}
-    expected[profile.namespace, "coordination.k8s.io", "leases"] = {"get", "create", "update"}
-    assert rights == expected
+    expected = {"": rbac.cluster_rules(), "default": [rbac.EVENTS], **dict.fromkeys(everywhere, rbac.foreign_rules())}
+    expected[profile.namespace] = rbac.namespace_rules()
+    assert rights == {
+        (namespace, group, resource): set(rule["verbs"])
+        for namespace, rules in expected.items()
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+    }
 
 
 @pytest.mark.parametrize("name", GOLDEN)
