@@ -15,6 +15,8 @@ _JUDGED = frozenset({"Accepted", "Programmed", "ResolvedRefs"})
 _NOT_YET = frozenset({"Pending", "Invalid", "AddressNotAssigned", "NoResources", "BackendNotFound", "EndpointsNotFound", "TargetNotFound", "Unknown"})
 _WITHOUT_STATUS = frozenset({"ReferenceGrant", "HTTPRouteFilter", "EnvoyProxy", "GatewayConfig"})
 """Nobody writes conditions of their own for these; what refers to them has them."""
+_SEEN_WITH_ROUTES = frozenset({"Backend", "AIServiceBackend", "BackendSecurityPolicy"})
+"""Envoy Gateway looks at these when a route refers to them; then its `ResolvedRefs` speaks of them, too."""
 
 
 class State(IntEnum):
@@ -49,6 +51,8 @@ def standing_of(live: Manifest, controller: str = "") -> Standing:
     generation = live["metadata"].get("generation", 0)
     heard = [condition for condition in _conditions(live.get("status") or {}, controller) if condition.get("type") in _JUDGED]
     current = [condition for condition in heard if condition.get("observedGeneration", generation) >= generation]
+    if not heard and live["kind"] in _SEEN_WITH_ROUTES:
+        return ACCEPTED
     if not current:
         about = "its newest version" if heard else "it"
         return Standing(State.UNSEEN, f"{key}: no controller has said anything of {about} yet; is Envoy Gateway running, and its Gateway there?")

@@ -16,7 +16,8 @@ from controlplane.kubernetes.objects import Key, key_of, path_of
 from controlplane.kubernetes.profile import Endpoint, GatewayProfile, Listener
 from tests.support.kubernetes import KubernetesServer
 
-ROUTE = "gateway.networking.k8s.io/v1", "HTTPRoute"
+NOBODY = "tests.example/nobody"
+"""No controller: an Envoy Gateway of other tests would write what it thinks into our objects."""
 
 
 def profile_in(namespace: str, **chosen: object) -> GatewayProfile:
@@ -27,6 +28,7 @@ def profile_in(namespace: str, **chosen: object) -> GatewayProfile:
         namespace=namespace,
         gateway=namespace,
         gateway_class=namespace,
+        controller=NOBODY,
         **chosen,
     )
 

@@ -15,6 +15,7 @@ from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway, namesp
 from controlplane.kubernetes.objects import key_of
 from controlplane.kubernetes.profile import Endpoint, GatewayProfile
 from controlplane.kubernetes.render.rendering import render
+from tests.kubernetes.test_gateway import NOBODY
 from tests.property.test_kubernetes_rendering import profiles, states
 from tests.support.kubernetes import KubernetesServer, crds
 
@@ -34,7 +35,7 @@ def test_any_state_equals_itself_after_a_round_trip(kubernetes_server: Kubernete
             return
         routes = tuple(replace(route, model=name) for route, name in zip(state.routes, names, strict=False))
         metering = Endpoint(service="extproc", namespace=other, port=9002)
-        placed = msgspec.structs.replace(profile, namespace=home, gateway=home, gateway_class=home, extproc=metering)
+        placed = msgspec.structs.replace(profile, namespace=home, gateway=home, gateway_class=home, controller=NOBODY, extproc=metering)
         asyncio.run(_trip(kubernetes_server, GatewayState(state.backends, routes), placed))
         seen.add(profile.profile)
 

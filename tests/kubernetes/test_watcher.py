@@ -10,7 +10,7 @@ from controlplane.kubernetes.events import Event
 from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway
 from controlplane.kubernetes.objects import Key, path_of
 from controlplane.kubernetes.reconciler import ClusterWatcher
-from tests.kubernetes.test_gateway import gateway_in, route_of, state_of, until_taken, versions
+from tests.kubernetes.test_gateway import NOBODY, gateway_in, route_of, state_of, until_taken, versions
 from tests.support.kubernetes import KubernetesServer
 
 
@@ -94,7 +94,7 @@ async def test_what_controllers_say_is_kept(kubernetes: KubernetesServer, namesp
         resolved = {**accepted, "type": "ResolvedRefs", "reason": "ResolvedRefs"}
         parent = {
             "parentRef": {"name": namespace},
-            "controllerName": "gateway.envoyproxy.io/gatewayclass-controller",
+            "controllerName": NOBODY,
             "conditions": [{**one, "observedGeneration": 1} for one in (accepted, resolved)],
         }
         status = {"status": {"parents": [parent]}}

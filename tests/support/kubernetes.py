@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -203,11 +204,9 @@ def crds(project: str) -> list[Path]:
     return sorted(folder.glob("*.yaml")) if folder else []
 
 
-@pytest.fixture(scope="session")
-def kubernetes_server() -> Iterator[KubernetesServer]:
-    """The API server of this worker with the CRDs of the gateway, and those of AI Gateway where they are. Who kills it starts it again."""
-    if absent := missing("etcd", "kube-apiserver"):
-        pytest.skip(_NOT_BUILT.format(", ".join(absent)))
+@contextmanager
+def running_kubernetes() -> Iterator[KubernetesServer]:
+    """A server with the CRDs of the gateway, and those of AI Gateway where they are."""
     home = Path(tempfile.mkdtemp(prefix="ias-kubernetes-"))
     server = KubernetesServer(home)
     try:
@@ -217,6 +216,15 @@ def kubernetes_server() -> Iterator[KubernetesServer]:
     finally:
         server.close()
         shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def kubernetes_server() -> Iterator[KubernetesServer]:
+    """The API server of this worker. Who kills it starts it again."""
+    if absent := missing("etcd", "kube-apiserver"):
+        pytest.skip(_NOT_BUILT.format(", ".join(absent)))
+    with running_kubernetes() as server:
+        yield server
 
 
 @pytest.fixture

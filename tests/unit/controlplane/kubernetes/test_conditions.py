@@ -43,6 +43,8 @@ def policy(*conditions: dict[str, Any]) -> dict[str, Any]:
         (policy(condition("Accepted", "False", "Conflicted")), State.REFUSED),
         (policy(condition("Accepted"), condition("Overridden", "True", "Overridden")), State.ACCEPTED),
         ({**route(), "kind": "ReferenceGrant"}, State.ACCEPTED),
+        ({**route(), "kind": "Backend"}, State.ACCEPTED),
+        ({**route(), "kind": "Backend", "status": {"conditions": [condition("Accepted", "False", "Invalid")]}}, State.WAITING),
     ],
 )
 def test_conditions(live: dict[str, Any], state: State) -> None:
