@@ -71,7 +71,7 @@ def build(runtime: Runtime) -> FastAPI:
     app.add_exception_handler(HTTPException, errors.on_framework_error)
     app.add_exception_handler(RequestValidationError, errors.on_invalid_request)
     app.add_exception_handler(DBAPIError, errors.on_database_error)
-    app.add_exception_handler(PoolTimeout, errors.on_no_database)
+    app.add_exception_handler(PoolTimeout, errors.on_overload)
     app.add_exception_handler(OSError, errors.on_no_database)
     app.add_middleware(Edge, engine=runtime.engine, trusted_proxies=runtime.trusted_proxies)
     return app

@@ -59,6 +59,8 @@ from ias.collector import settle_down
 log = logs.get(__name__)
 
 _GRACE_S = 10
+_IDLE_S = 75
+"""Longer than load balancers and clients keep an idle connection, mostly 60 s: else they send on one that closes at this moment."""
 
 
 @asynccontextmanager
@@ -181,6 +183,7 @@ async def serve(settings: ApiSettings) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_S,
+            timeout_keep_alive=_IDLE_S,
         )
         server = _Server(config)
         for number in (signal.SIGTERM, signal.SIGINT):

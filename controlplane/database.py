@@ -11,10 +11,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from controlplane.database_pool import FairPool, drop_closed_connections
+
 MIGRATION_LOCK = 0x1A5C4A47
 """Advisory lock of the one process that migrates; beside `ias.gateway_views.CHANGE_LOCK`."""
 
 _CONNECT_TIMEOUT_S = 5
+_WAIT_S = 30
+"""How long a request may wait for a connection: as long as a statement may take."""
 _STATEMENT_TIMEOUT = "30s"
 _LOCK_TIMEOUT = "10s"
 
@@ -30,9 +34,11 @@ def create_engine(url: str, pool_size: int = 10) -> AsyncEngine:
         settings = {"application_name": "ias-controlplane", "timezone": "UTC", "statement_timeout": _STATEMENT_TIMEOUT, "lock_timeout": _LOCK_TIMEOUT}
         return await asyncpg.connect(url, timeout=_CONNECT_TIMEOUT_S, server_settings=settings)
 
-    return create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, pool_timeout=10
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=connect, poolclass=FairPool, pool_size=pool_size, max_overflow=0, pool_timeout=_WAIT_S
     )
+    drop_closed_connections(engine)
+    return engine
 
 
 async def migrate(engine: AsyncEngine) -> str:

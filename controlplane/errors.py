@@ -110,6 +110,11 @@ def database_unavailable() -> Problem:
     return Problem(503, "service_unavailable", "The database is unavailable. Try again shortly.", headers={"retry-after": "1"})
 
 
+def overloaded() -> Problem:
+    """More wait for the database than it can serve in time. Nothing was changed."""
+    return Problem(503, "overloaded", "More requests than can be served now: all connections to the database are busy.", headers={"retry-after": "1"})
+
+
 _FRAMEWORK_CODES = {404: "unknown_url", 405: "method_not_allowed"}
 
 
@@ -152,6 +157,11 @@ async def on_database_error(_: Request, error: Exception) -> JSONResponse:
 async def on_no_database(_: Request, __: Exception) -> JSONResponse:
     """PostgreSQL cannot be reached."""
     return database_unavailable().response()
+
+
+async def on_overload(_: Request, __: Exception) -> JSONResponse:
+    """No connection to PostgreSQL was free in time."""
+    return overloaded().response()
 
 
 def _message(error: Mapping[str, Any]) -> str:

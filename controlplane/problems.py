@@ -56,6 +56,7 @@ _BY_FORM = (
     Entry("request_timeout", (408,), "The body did not arrive in time. Send it again."),
     Entry("request_too_large", (413,), "The body is above 1 MiB."),
     Entry("secret_already_shown", (409,), "The request was done before; `id` says what it made. Its secret is not shown twice."),
+    Entry("overloaded", (503,), "More requests than can be served now. Nothing was changed; try again after `retry-after`."),
     Entry("service_unavailable", (503,), "The database does not answer. Nothing was changed; try again after `retry-after`."),
     Entry("unknown_url", (404,), "The API has no such path."),
     Entry("user_not_found", (404,), "There is no such user, or it is not yours to see."),

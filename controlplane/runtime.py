@@ -49,8 +49,8 @@ GatewayWork = tuple[Callable[[], Coroutine[Any, Any, None]], ...]
 """What runs beside requests to keep the gateway as it should be."""
 
 
-def runtime_of(request: Request) -> Runtime:
-    """Return the process's runtime."""
+async def runtime_of(request: Request) -> Runtime:
+    """Return the process's runtime. A coroutine, as FastAPI has a thread run each dependency that is none."""
     runtime: Runtime = request.app.state.runtime
     return runtime
 

@@ -28,7 +28,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Executable, func, insert, select
+from sqlalchemy import Executable, Text, column, func, insert, select, true, values
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -83,8 +83,7 @@ class UnitOfWork:
     async def checkpoint(self) -> None:
         """Commit what was done so far, its change-log rows included, and give the connection back."""
         if self._changes:
-            await self.execute(select(func.pg_advisory_xact_lock(CHANGE_LOCK)))
-            await self.execute(insert(change_log).values([{"kind": kind, "id": changed_id} for kind, changed_id in self._changes]))
+            await self.execute(_announcement([(kind.value, changed_id) for kind, changed_id in self._changes]))
         if self._connection is not None:
             await self._connection.commit()
         self._changes.clear()
@@ -109,6 +108,16 @@ class UnitOfWork:
         connection, self._connection = self._connection, None
         if connection is not None:
             await asyncio.shield(connection.close())
+
+
+def _announcement(changes: list[tuple[str, str]]) -> Executable:
+    """Take the lock and write the rows in one statement: all writers wait for each other here, so it is held for one round trip less.
+
+    A row gets its number when it comes out of the join, so not before the lock is there.
+    """
+    turn = select(func.pg_advisory_xact_lock(CHANGE_LOCK).label("taken")).cte("turn")
+    rows = values(column("kind", Text), column("id", Text), name="announced").data(changes)
+    return insert(change_log).from_select(["kind", "id"], select(rows.c.kind, rows.c.id).select_from(turn.join(rows, true())))
 
 
 @asynccontextmanager
