@@ -79,9 +79,12 @@ def check_limits(values: Mapping[str, Any]) -> None:
         raise Problem(422, "invalid_request", f"{reason}.")
 
 
-def check_metering(metering: Metering, name: str, upstream_model: str, mode: AdmissionMode) -> None:
-    """Raise Problem for what a gateway that only watches cannot do: it changes no request and ends no answer."""
-    if metering == "inline":
+def check_metering(metering: Metering, model_type: str, name: str, upstream_model: str, mode: AdmissionMode) -> None:
+    """Raise Problem for what a gateway that only watches cannot do: it changes no request and ends no answer.
+
+    A traditional model needs neither: it has no tokens to hold, and its engine's name is in the path, which extauth writes.
+    """
+    if metering == "inline" or model_type == "traditional":
         return
     if mode is not AdmissionMode.LENIENT:
         raise Problem(

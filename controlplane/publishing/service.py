@@ -71,6 +71,7 @@ async def change(publisher: Publisher, access: Access, name: str, wanted: Config
         values = await _changed_values(publisher, repository, current, wanted)
         rules.check_metering(
             publisher.metering,
+            values.get("model_type", current.model_type),
             current.model,
             values.get("upstream_model", current.upstream_model),
             AdmissionMode(values.get("admission_mode", current.admission_mode)),

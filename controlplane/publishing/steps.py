@@ -13,6 +13,8 @@ from controlplane.authorization import Access
 from controlplane.backends.traffic import stored_traffic
 from controlplane.documentation.document import document_of, kind_of
 from controlplane.documentation.rendering import html_of, markdown_of
+from controlplane.documentation.repository import DocumentationRepository
+from controlplane.documentation.schemas import Kind
 from controlplane.errors import Problem
 from controlplane.gateway.ports import GatewayRejected, GatewayUnreachable
 from controlplane.ids import new_id
@@ -87,9 +89,9 @@ class Publishing:
         org_id, self.tenant_ids = await find_tenants(repository, config.tenant_id, config.authentication.allowed_tenants)
         await check_quota(repository, org_id, self.publisher.publications_per_org)
         upstream_model = config.upstream_model or self.name
-        rules.check_metering(self.publisher.metering, self.name, upstream_model, held["admission_mode"])
         self.targets = await find_targets(self.publisher, repository, config, upstream_model)
         model_type, reason = rules.detect_type(config.model_type, [target.backend for target in self.targets])
+        rules.check_metering(self.publisher.metering, model_type, self.name, upstream_model, held["admission_mode"])
         rules.check_key(model_type, config.authentication.require_api_key)
         path = config.external_path or rules.default_path(self.name, model_type)
         addresses.check_path(path, self.name)
@@ -141,8 +143,8 @@ class Publishing:
         await self._note(Step.CANARY, status="published")
         key = await canary_org.board(self._repository, self.publication_id, self.name, self.publisher.key_rules)
         self.access.uow.changed(ChangeKind.PUBLICATION, self.publication_id)
+        kind = await self._kind()
         await self.access.uow.checkpoint()
-        kind = kind_of(self.values["model_type"], self.values["upstream_model"])
         flight = Flight(self.name, kind, self.values["public_hostname"], self.config.authentication.require_api_key, key)
         self.remark = await self.publisher.canary.fly(flight)
 
@@ -150,9 +152,14 @@ class Publishing:
         await self._note(Step.DOCUMENTATION)
         if (row := await self._repository.find(self.name)) is None:
             raise _taken_away(self.name)
-        document = document_of(view_of(row, None, self.publisher.gateway_url), kind_of(row.model_type, row.upstream_model))
+        document = document_of(view_of(row, None, self.publisher.gateway_url), await self._kind())
         html_of(document)
         markdown_of(document)
+
+    async def _kind(self) -> Kind:
+        """Tell what is asked of the model, as its documentation will."""
+        capabilities = await DocumentationRepository(self.access.uow, self.access.reach).capabilities(self.publication_id)
+        return kind_of(self.values["model_type"], self.values["upstream_model"], capabilities)
 
     async def _published(self) -> None:
         await self._note(None, status_reason=self.remark)

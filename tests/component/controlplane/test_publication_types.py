@@ -1,9 +1,12 @@
 """Models of both protocols: what they are by detection or by word, and what follows from it."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
+from fastapi import FastAPI
 
+from controlplane.publishing.ports import Flight, NoCanary
 from tests.component.controlplane.publications import problem, publish
 from tests.component.controlplane.world import Person, World
 from tests.support.engine import Engine, engine_running
@@ -65,3 +68,30 @@ async def test_a_model_does_not_move_to_an_engine_of_another_protocol_by_chance(
     assert problem(await root.call("PUT", "/models/chat/publish", {"config": mixed})) == (422, "INVALID_BACKENDS")
     moved = await root.ok("PUT", "/models/chat/publish", {"config": {"backend": "kserve", "modelType": "traditional"}})
     assert (moved["modelType"], moved["backend"]) == ("traditional", "kserve")
+
+
+async def test_a_gateway_that_only_watches_takes_a_traditional_model_as_it_is(root: Person, app: FastAPI, iris: Engine) -> None:
+    """It has no tokens to hold, and its engine's name is in the path."""
+    runtime = app.state.runtime
+    app.state.runtime = replace(runtime, publisher=replace(runtime.publisher, metering="shadow"))
+    made = (await publish(root, "flowers", upstreamModel="iris", rateLimiting={"admissionMode": "strict"})).json()
+    assert (made["modelType"], made["rateLimiting"]["admissionMode"]) == ("traditional", "strict")
+    await root.ok("PUT", "/models/flowers/publish", {"config": {"rateLimiting": {"admissionMode": "balanced"}}})
+
+
+async def test_the_canary_asks_for_what_the_catalog_knows_of_the_model(root: Person, app: FastAPI) -> None:
+    flights: list[Flight] = []
+
+    class Noting(NoCanary):
+        async def fly(self, flight: Flight) -> str | None:
+            flights.append(flight)
+            return None
+
+    runtime = app.state.runtime
+    app.state.runtime = replace(runtime, publisher=replace(runtime.publisher, canary=Noting()))
+    async with engine_running() as engine:
+        engine.answers["/v1/models"] = (200, b'{"data": [{"id": "e5-large", "capabilities": ["embedding"]}]}')
+        await root.ok("POST", "/backend", {"name": "vectors", "baseUrl": engine.url})
+        assert (await publish(root, "e5-large")).status_code == 201
+        assert (await publish(root, "chat")).status_code == 201
+    assert [flight.kind for flight in flights] == ["embeddings", "chat"]

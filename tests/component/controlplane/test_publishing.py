@@ -68,7 +68,7 @@ async def test_a_model_name_of_its_own_is_mapped_to_the_engines(world: World, ro
 async def test_a_gateway_that_only_watches_takes_nothing_that_it_cannot_do(world: World, app: FastAPI, root: Person) -> None:
     runtime = app.state.runtime
     app.state.runtime = replace(runtime, publisher=replace(runtime.publisher, metering="shadow"))
-    strict, renamed = {"rateLimiting": {"admissionMode": "strict"}}, {"upstreamModel": "shared"}
+    strict, renamed = {"rateLimiting": {"admissionMode": "strict"}}, {"upstreamModel": "shared", "backend": "a"}
     assert problem(await publish(root, **strict)) == (422, "SHADOW_ADMISSION_MODE")
     assert problem(await publish(root, **renamed)) == (422, "SHADOW_RENAMED_MODEL")
     made = (await publish(root, rateLimiting={"requestsPerMinute": 5})).json()
