@@ -1,39 +1,33 @@
-"""The chart on a real API server: it takes every object as it is, and RBAC gives the control plane what it needs and nothing more."""
+"""The chart on a real API server: it takes every object as it is, and the control plane works with the rights that it gets, and no others."""
 
 from collections.abc import Iterator
-from typing import Any
 from uuid import uuid4
 
 import pytest
+import yaml
 
-from controlplane.kubernetes.render.manifests import KINDS
-from tests.support.chart import GOLDEN, Manifest, golden_values, manifests, manifests_of, render
-from tests.support.kubernetes import KubernetesServer
+from controlplane.gateway.ports import GatewayState
+from controlplane.kubernetes.api import open_api
+from controlplane.kubernetes.cluster_api import KubernetesCluster
+from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway
+from controlplane.kubernetes.labels import MODEL
+from controlplane.kubernetes.objects import path_of
+from controlplane.kubernetes.profile import GatewayProfile, read_profile
+from tests.support.chart import GOLDEN, NAMESPACE, Manifest, golden_values, manifests, manifests_of, render
+from tests.support.gateway_profiles import ORDINARY
+from tests.support.kubernetes import KubernetesAnswered, KubernetesServer
 
 NOT_INSTALLED = {"ServiceMonitor"}
 """Their CRD belongs to Prometheus Operator."""
 
 
-class Resources:
-    """Where objects of each kind are, as the server tells."""
-
-    def __init__(self, server: KubernetesServer) -> None:
-        self._server = server
-        self._known: dict[tuple[str, str], tuple[str, bool]] = {}
-
-    def path(self, one: Manifest) -> str:
-        version, metadata = one["apiVersion"], one["metadata"]
-        prefix = f"/api/{version}" if "/" not in version else f"/apis/{version}"
-        if (version, one["kind"]) not in self._known:
-            found = [each for each in self._server.call("GET", prefix)["resources"] if "/" not in each["name"]]
-            self._known |= {(version, each["kind"]): (each["name"], each["namespaced"]) for each in found}
-        plural, namespaced = self._known[version, one["kind"]]
-        return f"{prefix}/namespaces/{metadata['namespace']}/{plural}/{metadata['name']}" if namespaced else f"{prefix}/{plural}/{metadata['name']}"
+CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding"}
 
 
-@pytest.fixture(scope="module")
-def resources(kubernetes_server: KubernetesServer) -> Resources:
-    return Resources(kubernetes_server)
+def path(one: Manifest) -> str:
+    """Where the API has an object."""
+    name, namespace = one["metadata"]["name"], one["metadata"].get("namespace", "")
+    return path_of(one["apiVersion"], one["kind"], "" if one["kind"] in CLUSTER_SCOPED else namespace, name)
 
 
 def make_namespaces(server: KubernetesServer, objects: list[Manifest]) -> None:
@@ -42,79 +36,60 @@ def make_namespaces(server: KubernetesServer, objects: list[Manifest]) -> None:
 
 
 @pytest.mark.parametrize("name", GOLDEN)
-def test_every_object_is_accepted(name: str, kubernetes: KubernetesServer, resources: Resources) -> None:
+def test_every_object_is_accepted(name: str, kubernetes: KubernetesServer) -> None:
     """By dry run, strict: an unknown field is refused."""
     make_namespaces(kubernetes, manifests(name))
     objects = [one for one in manifests(name) if one["kind"] not in NOT_INSTALLED]
     assert len(objects) > 30
     for one in objects:
-        path = f"{resources.path(one)}?dryRun=All&fieldManager=tests&fieldValidation=Strict"
-        taken = kubernetes.call("PATCH", path, one, content_type="application/apply-patch+yaml")
+        where = f"{path(one)}?dryRun=All&fieldManager=tests&fieldValidation=Strict"
+        taken = kubernetes.call("PATCH", where, one, content_type="application/apply-patch+yaml")
         assert taken["metadata"]["name"] == one["metadata"]["name"]
 
 
 # --- rights ---
 
 
-@pytest.fixture(scope="module")
-def places() -> dict[str, str]:
-    """Namespaces of their own for this module: rights stay when they are given."""
-    return {role: f"{role}-{uuid4().hex[:8]}" for role in ("gateway", "certificates")}
-
-
 @pytest.fixture
-def account(kubernetes: KubernetesServer, resources: Resources, places: dict[str, str]) -> Iterator[str]:
-    """The API's ServiceAccount of an installed chart, as RBAC calls it."""
+def installed(kubernetes: KubernetesServer) -> Iterator[tuple[GatewayProfile, str]]:
+    """The gateway's profile and the token of the API, of a chart whose gateway, certificates and services are in three namespaces."""
+    name = f"g-{uuid4().hex[:8]}"
     values = golden_values("aigateway")
-    listener = {"name": "https", "port": 443, "certificate": "tls", "certificateNamespace": places["certificates"]}
-    values["gateway"]["profile"] |= {"namespace": places["gateway"], "listeners": [listener]}
-    objects = [
-        one for one in manifests_of(render(values)) if one["kind"] in {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
-    ]
-    make_namespaces(kubernetes, objects)
-    for one in objects:
-        kubernetes.apply(resources.path(one), one)
-    [binding] = [one for one in objects if one["kind"] == "ClusterRoleBinding"]
-    [subject] = binding["subjects"]
-    yield f"system:serviceaccount:{subject['namespace']}:{subject['name']}"
-    for one in objects:
-        kubernetes.call("DELETE", resources.path(one))
+    listener = {"name": "https", "port": 443, "certificate": "tls", "certificateNamespace": f"{name}-certificates"}
+    values["gateway"]["profile"] |= {"profile": "plain", "namespace": name, "gateway": name, "gatewayClass": name, "listeners": [listener]}
+    objects = manifests_of(render(values))
+    rights = [one for one in objects if one["kind"] in {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}]
+    make_namespaces(kubernetes, rights)
+    for one in rights:
+        kubernetes.apply(path(one), one)
+    account = next(one["subjects"][0] for one in rights if one["kind"] == "ClusterRoleBinding")
+    asked = f"/api/v1/namespaces/{account['namespace']}/serviceaccounts/{account['name']}/token"
+    token = kubernetes.call("POST", asked, {"spec": {"expirationSeconds": 3600}})["status"]["token"]
+    [config] = [one for one in objects if one["kind"] == "ConfigMap"]
+    yield read_profile(yaml.safe_load(config["data"]["profile.yaml"])), token
+    for one in rights:
+        kubernetes.call("DELETE", path(one))
 
 
-def may(server: KubernetesServer, user: str, verb: str, resource: str, namespace: str = "") -> bool:
-    plural, _, group = resource.partition(".")
-    about = {"verb": verb, "resource": plural, "group": group, "namespace": namespace}
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {"user": user, "resourceAttributes": about}}
-    answer: dict[str, Any] = server.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-    return bool(answer["status"]["allowed"])
+async def test_the_control_plane_publishes_with_the_rights_of_the_chart(kubernetes: KubernetesServer, installed: tuple[GatewayProfile, str]) -> None:
+    profile, token = installed
+    async with open_api(kubernetes.kubeconfig(token)) as api:
+        cluster = KubernetesCluster(api, profile.gateway, profile.namespace)
+        gateway = KubernetesGateway(cluster, profile, confirm_s=0)
+        await gateway.apply(ORDINARY)
+        found = await cluster.live(gateway.namespaces)
+        assert {one["metadata"].get("namespace") for one in found if one["kind"] == "ReferenceGrant"} == {
+            NAMESPACE,
+            f"{profile.gateway}-certificates",
+        }
+        assert {one["kind"] for one in found} >= {"GatewayClass", "Gateway", "SecurityPolicy", "HTTPRoute"}
+        await gateway.apply(GatewayState())
+        assert not [one for one in await cluster.live(gateway.namespaces) if one["metadata"].get("annotations", {}).get(MODEL)]
 
 
-def test_the_control_plane_may_do_what_it_does_and_nothing_else(
-    kubernetes: KubernetesServer, resources: Resources, account: str, places: dict[str, str]
-) -> None:
-    gateway, certificates = places["gateway"], places["certificates"]
-    for version, kind in KINDS:
-        one = {"apiVersion": version, "kind": kind, "metadata": {"name": "any", "namespace": gateway}}
-        resource = f"{resources.path(one).split('/')[-2]}.{version.partition('/')[0]}"
-        namespace = "" if kind == "GatewayClass" else gateway
-        for verb in ("get", "list", "watch", "create", "patch", "delete"):
-            assert may(kubernetes, account, verb, resource, namespace), (verb, resource)
-        assert not may(kubernetes, account, "deletecollection", resource, namespace)
-        assert kind == "GatewayClass" or not may(kubernetes, account, "list", resource, "elsewhere")
-    assert may(kubernetes, account, "create", "referencegrants.gateway.networking.k8s.io", certificates)
-    assert not may(kubernetes, account, "create", "httproutes.gateway.networking.k8s.io", certificates)
-    assert may(kubernetes, account, "update", "leases.coordination.k8s.io", gateway)
-    assert may(kubernetes, account, "create", "events.events.k8s.io", "default")
-    for verb, resource in (
-        ("get", "secrets"),
-        ("list", "pods"),
-        ("create", "pods"),
-        ("get", "configmaps"),
-        ("create", "rolebindings.rbac.authorization.k8s.io"),
-        ("escalate", "roles.rbac.authorization.k8s.io"),
-        ("impersonate", "users"),
-        ("create", "serviceaccounts"),
-        ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
-    ):
-        for namespace in ("", gateway, certificates, "default"):
-            assert not may(kubernetes, account, verb, resource, namespace), (verb, resource, namespace)
+@pytest.mark.parametrize("place", ["secrets", "pods", "configmaps", "serviceaccounts"])
+def test_and_sees_nothing_else(kubernetes: KubernetesServer, installed: tuple[GatewayProfile, str], place: str) -> None:
+    profile, token = installed
+    for namespace in (profile.namespace, f"{profile.gateway}-certificates", NAMESPACE):
+        with pytest.raises(KubernetesAnswered, match="403"):
+            kubernetes.call("GET", f"/api/v1/namespaces/{namespace}/{place}", token=token)

@@ -43,7 +43,7 @@ port: {{ (index (include "ias.ports" .root | fromJson) .component).grpc }}
 {{/* Envoy's pods, unless `networkPolicy.gateway` names others: those that Envoy Gateway runs for this gateway, and for no other one. YAML list. */}}
 {{- define "ias.gatewayPods" -}}
 {{- $party := .Values.networkPolicy.gateway -}}
-{{- if or $party.pods $party.blocks -}}
+{{- if $party.pods -}}
 {{- toYaml $party.pods -}}
 {{- else -}}
 - namespace: envoy-gateway-system

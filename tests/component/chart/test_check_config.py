@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from controlplane.kubernetes.app import load_profile
 from controlplane.registry.settings import RegistrySettings
 from controlplane.settings import ApiSettings, MigrateSettings
 from controlplane.usage.settings import WorkerSettings
@@ -67,3 +68,14 @@ def test_the_service_starts_with_it(
         elif variable.startswith(PREFIX) and value.isdigit():
             assert float(printed[variable]) == float(value)
     assert SECRET not in out
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_api_reads_the_profile_that_is_mounted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pod = pods(manifests(name))["api"]["spec"]
+    write_files(pod, manifests(name), tmp_path)
+    for variable, value in below(tmp_path, plain_environment(pod["containers"][0])).items():
+        monkeypatch.setenv(variable, value)
+    settings = ApiSettings.load()
+    assert settings.configures_gateway
+    assert load_profile(settings).metering == settings.metering

@@ -2,6 +2,7 @@
 
 import copy
 import re
+import tomllib
 from typing import Any
 
 import helm_python
@@ -110,6 +111,14 @@ def test_every_default_is_in_the_schema_and_every_value_has_a_default() -> None:
     named = {path for path, _ in chart_doc.described(chart_doc.schema()) if not path.startswith("gateway.profile.")} - {"global"}
     missing = [path for path in named if chart_doc.default_of(DEFAULTS, path) is None]
     assert missing == []
+
+
+def test_the_image_of_the_readme_can_be_installed() -> None:
+    [extras] = re.findall(r"pip install 'ias-gateway\[([\w,]+)\]'", chart_doc.PAGE.read_text())
+    project = tomllib.loads((CHART.parents[1] / "pyproject.toml").read_text())["project"]
+    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["appVersion"] == project["version"]
 
 
 def test_the_readme_tells_all_of_it() -> None:
