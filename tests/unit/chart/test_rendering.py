@@ -8,6 +8,7 @@ import helm_python
 import pytest
 import yaml
 
+from controlplane import api
 from tests.support.chart import CHART, GOLDEN, Manifest, golden_values, manifests, pods, rendered
 from tests.support.golden import assert_golden
 
@@ -107,7 +108,24 @@ def test_nobody_but_the_migration_sees_the_database_as_its_owner(name: str) -> N
     assert seen["extproc"] == seen.get("ratelimit", set()) == set()
 
 
-# --- the end of a pod, and the hook ---
+# --- the life of a pod, and the hook ---
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_probes_ask_what_is_answered(name: str) -> None:
+    """Paths of the API, or the metrics; gRPC's health on the service's own port, a bare connection where that has TLS."""
+    answered = {str(getattr(route, "path", "")) for route in api._health.routes} | {"/metrics"}
+    for pod, container in containers(name):
+        ports = {one["name"]: one["containerPort"] for one in container.get("ports", ())}
+        probes = {kind: container[kind] for kind in ("startupProbe", "readinessProbe", "livenessProbe") if kind in container}
+        assert ("livenessProbe" in probes) is (container["name"] != "migrate")
+        encrypted = "tls" in {volume["name"] for volume in pod["volumes"]}
+        for probe in probes.values():
+            if "httpGet" in probe:
+                assert probe["httpGet"]["path"] in answered
+                assert probe["httpGet"]["port"] in ports
+            else:
+                assert probe.get("tcpSocket" if encrypted else "grpc") == {"port": "grpc" if encrypted else ports["grpc"]}
 
 
 @pytest.mark.parametrize("name", GOLDEN)
