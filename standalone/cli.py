@@ -14,7 +14,8 @@ import typer
 from controlplane.backends.rules import canonical_base_url
 from controlplane.gateway.bootstrap import Metering
 from extproc import inspect_spool
-from standalone.home import default_path
+from standalone.gateway_commands import gateway
+from standalone.home import default_path, service_addresses
 from standalone.up import Options, up
 
 _ENGINE_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -24,6 +25,7 @@ spool = typer.Typer(no_args_is_help=True, help="Look into the spools of usage ev
 app.add_typer(spool, name="spool")
 audit = typer.Typer(no_args_is_help=True, help="The audit log in the database.")
 app.add_typer(audit, name="audit")
+app.add_typer(gateway, name="gateway")
 
 
 def main() -> None:
@@ -124,7 +126,7 @@ def reconcile(
     IAS_DATABASE_URL and IAS_VALKEY_URL say where both are; without them those of the home. Requests that end right now are in the
     ledger a moment later than in admission: a difference that stays is one.
     """
-    environment = {**_addresses(home or default_path()), **os.environ}
+    environment = {**service_addresses(home or default_path()), **os.environ}
     os.execve(sys.executable, [sys.executable, "-m", "controlplane", "reconcile"], environment)  # noqa: S606  # no shell is wanted
 
 
@@ -141,15 +143,8 @@ def verify_audit(
     that was noted down, printed here or logged by the worker ("audit log sealed").
     """
     expected = {"IAS_EXPECTED_SEALS": ",".join(expect)} if expect else {}
-    environment = {**_addresses(home or default_path()), **os.environ, **expected}
+    environment = {**service_addresses(home or default_path()), **os.environ, **expected}
     os.execve(sys.executable, [sys.executable, "-m", "controlplane", "verify-audit"], environment)  # noqa: S606  # no shell is wanted
-
-
-def _addresses(home: Path) -> dict[str, str]:
-    """Name the files of a home that lead to its PostgreSQL and Valkey, and tell which engines may be asked."""
-    names = ("database_url", "valkey_url", "egress_allowed_networks")
-    files = {name: home.expanduser().absolute() / "secrets" / name for name in names}
-    return {f"IAS_{name.upper()}_FILE": str(path) for name, path in files.items() if path.exists()}
 
 
 @spool.command()

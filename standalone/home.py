@@ -74,6 +74,13 @@ def default_path() -> Path:
     return Path(data) / "ias"
 
 
+def service_addresses(home: Path) -> dict[str, str]:
+    """Name, as settings, the files of a home that lead to its PostgreSQL and Valkey, and tell which engines may be asked."""
+    names = ("database_url", "valkey_url", "egress_allowed_networks")
+    files = {name: home.expanduser().absolute() / "secrets" / name for name in names}
+    return {f"IAS_{name.upper()}_FILE": str(path) for name, path in files.items() if path.exists()}
+
+
 def open_home(path: Path) -> Home:
     """Make or open a home and lock it; raise HomeError and leave what is there as it was."""
     path = path.expanduser().absolute()

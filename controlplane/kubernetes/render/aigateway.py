@@ -12,12 +12,12 @@ from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayR
 from controlplane.kubernetes.profile import GatewayProfile
 from controlplane.kubernetes.render.engines import engine_name
 from controlplane.kubernetes.render.manifests import AI_GATEWAY, ENVOY_GATEWAY, Json, Manifest, manifest, name_of, seconds
-from controlplane.kubernetes.render.routes import model_name, own_traffic, parents
+from controlplane.kubernetes.render.routes import KSERVE_V1, below, model_name, own_traffic, parents
 from ias import headers
 
 AI_GATEWAY_MODEL = "x-ai-eg-model"
-ENTRY_PATHS = ("/v1/models", "/v2", "/models")
-"""Where AI Gateway has no business: traditional models, and the list of all."""
+ENTRY_PATHS = (KSERVE_V1, below("/v2"), below("/models"))
+"""Where AI Gateway has no business: traditional models, and single models that are read."""
 MAX_TARGETS = 128
 """Of one rule (AI Gateway)."""
 

@@ -2,16 +2,15 @@
 
 from controlplane.gateway.ports import GatewayRejected, GatewayRoute, GatewayState
 from controlplane.kubernetes.profile import GatewayProfile
-from controlplane.kubernetes.render.aigateway import ENTRY_PATHS as AI_ENTRY_PATHS
-from controlplane.kubernetes.render.aigateway import render_ai_model, render_config, render_service_backends
+from controlplane.kubernetes.render.aigateway import ENTRY_PATHS, render_ai_model, render_config, render_service_backends
 from controlplane.kubernetes.render.engines import render_engines
 from controlplane.kubernetes.render.grants import render_grants
 from controlplane.kubernetes.render.grpc import render_grpc_entry, render_grpc_model
 from controlplane.kubernetes.render.installation import render_installation
-from controlplane.kubernetes.render.manifests import Manifest, ordered
+from controlplane.kubernetes.render.manifests import Json, Manifest, ordered
 from controlplane.kubernetes.render.patches import render_patches
 from controlplane.kubernetes.render.policies import render_policies
-from controlplane.kubernetes.render.routes import ENTRY_PATHS, fallbacks_of, own_paths, render_entry, render_filters, render_model
+from controlplane.kubernetes.render.routes import INFERENCE_PATHS, below, fallbacks_of, own_paths, render_entry, render_filters, render_model
 from controlplane.kubernetes.render.services import render_services
 
 
@@ -35,8 +34,7 @@ def render(state: GatewayState, profile: GatewayProfile) -> tuple[Manifest, ...]
             *render_grants(profile),
             *render_engines(profile, state.backends, fallbacks),
             *render_filters(profile),
-            # AI Gateway's routes bring an entry of their own, which must be the first at every other path.
-            *render_entry(profile, [*(AI_ENTRY_PATHS if by_ai else ENTRY_PATHS), *own_paths(plain)]),
+            *render_entry(profile, _entries(by_ai, plain)),
             *render_grpc_entry(profile),
             *(rendered for route in plain for rendered in render_model(profile, route, backends)),
             *(rendered for route in plain for rendered in render_grpc_model(profile, route, backends)),
@@ -45,6 +43,12 @@ def render(state: GatewayState, profile: GatewayProfile) -> tuple[Manifest, ...]
             *(rendered for route in by_ai for rendered in render_ai_model(profile, route, backends)),
         ]
     )
+
+
+def _entries(by_ai: list[GatewayRoute], plain: list[GatewayRoute]) -> list[Json]:
+    """AI Gateway's routes bring an entry of their own, which must be the first at every path that is not here."""
+    ours = ENTRY_PATHS if by_ai else tuple(below(path) for path in INFERENCE_PATHS)
+    return [*ours, *(below(path) for path in own_paths(plain))]
 
 
 def _engines_of(routes: list[GatewayRoute]) -> list[str]:

@@ -16,9 +16,11 @@ from controlplane.kubernetes.render.manifests import ENVOY_GATEWAY, GATEWAY_API,
 from controlplane.kubernetes.render.traffic import traffic
 from ias import headers
 
-ENTRY_PATHS = ("/v1", "/v2", "/models")
-ENGINE_PATHS: Mapping[ModelProtocol, Sequence[str]] = {"openai": ("/v1",), "traditional": ("/v1/models", "/v2")}
+INFERENCE_PATHS = ("/v1", "/v2", "/models")
+_ENGINE_PATHS: Mapping[ModelProtocol, Sequence[str]] = {"openai": ("/v1",), "traditional": ("/v1/models", "/v2")}
 """Where engines are asked: extauth writes their paths anew before the route is selected again. None is shorter than the entry's."""
+KSERVE_V1: Json = {"type": "RegularExpression", "value": "/v1/models/[^/]+"}
+"""A traditional model in KServe's first protocol, where the rest of `/v1` is AI Gateway's."""
 MAX_MATCHES = 64
 """Of one rule (Gateway API)."""
 MAX_TARGETS = 16
@@ -45,11 +47,16 @@ def render_filters(profile: GatewayProfile) -> list[Manifest]:
     return [manifest(profile, "HTTPRouteFilter", named(profile, name), spec) for name, spec in filters.items()]
 
 
-def render_entry(profile: GatewayProfile, paths: Sequence[str]) -> list[Manifest]:
-    """Return the entry at these prefixes, in as many routes as Gateway API's limit of matches makes necessary."""
+def below(path: str) -> Json:
+    """Return the match of a path and all below it."""
+    return {"type": "PathPrefix", "value": path}
+
+
+def render_entry(profile: GatewayProfile, paths: Sequence[Json]) -> list[Manifest]:
+    """Return the entry at these paths, in as many routes as Gateway API's limit of matches makes necessary."""
     entries = []
     for number, start in enumerate(range(0, len(paths), MAX_MATCHES)):
-        matches = [{"path": {"type": "PathPrefix", "value": path}} for path in paths[start : start + MAX_MATCHES]]
+        matches = [{"path": path} for path in paths[start : start + MAX_MATCHES]]
         rule = {"name": "entry", "matches": matches, "filters": [extension(named(profile, "not-found"))]}
         spec = {"parentRefs": parents(profile, profile.listeners), "rules": [rule]}
         entries.append(manifest(profile, "HTTPRoute", named(profile, f"entry-{number}"), spec))
@@ -59,7 +66,7 @@ def render_entry(profile: GatewayProfile, paths: Sequence[str]) -> list[Manifest
 def own_paths(routes: Iterable[GatewayRoute]) -> list[str]:
     """Return the paths of publications' own at which requests must reach extauth, beside the inference paths."""
     own = {route.external_path.rstrip("/") for route in routes}
-    return sorted(path for path in own if path and not f"{path}/".startswith(tuple(f"{entry}/" for entry in ENTRY_PATHS)))
+    return sorted(path for path in own if path and not f"{path}/".startswith(tuple(f"{entry}/" for entry in INFERENCE_PATHS)))
 
 
 def render_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> list[Manifest]:
@@ -68,7 +75,7 @@ def render_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping
     model = {"type": "Exact", "name": headers.MODEL, "value": route.model}
     rule: Json = {
         "name": "model",
-        "matches": [{"path": {"type": "PathPrefix", "value": path}, "headers": [model]} for path in ENGINE_PATHS[route.protocol]],
+        "matches": [{"path": path, "headers": [model]} for path in _engine_paths(profile, route.protocol)],
     }
     manifests = []
     if not route.targets:
@@ -85,6 +92,12 @@ def render_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping
             manifests.append(manifest(profile, "HTTPRouteFilter", name, injection, model=route.model))
     spec = {"parentRefs": parents(profile, profile.listeners), "rules": [rule]}
     return [*manifests, manifest(profile, "HTTPRoute", name, spec, model=route.model), *own_traffic(profile, route, backends)]
+
+
+def _engine_paths(profile: GatewayProfile, protocol: ModelProtocol) -> list[Json]:
+    if profile.profile == "aigateway" and protocol == "traditional":
+        return [KSERVE_V1, below("/v2")]
+    return [below(path) for path in _ENGINE_PATHS[protocol]]
 
 
 def _credential(route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> str:

@@ -1,0 +1,144 @@
+"""The service behind Envoy Gateway: `ias up` beside it, whose database is rendered, applied, and asked through Envoy Gateway's Envoy."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import yaml
+
+from standalone.ports import reserve
+from tests.e2e.world import Tenant, World
+from tests.support.envoy_gateway import EnvoyGateway
+from tests.support.kubernetes import KubernetesServer
+from tests.support.simulator import running_simulator
+from tests.support.stack import Stack, running_stack
+
+Json = dict[str, Any]
+
+_SETTLE_S = 30
+
+
+@dataclass
+class Served:
+    """A gateway in the cluster, and the services that it leads to."""
+
+    server: KubernetesServer
+    controller: EnvoyGateway
+    stack: Stack
+    world: World
+    """Its gateway is Envoy Gateway's Envoy."""
+    namespace: str
+    port: int
+    grpc_port: int
+    profile: Path
+
+    def render(self) -> list[Json]:
+        """What `ias gateway render` prints for the service's own database."""
+        command = [sys.executable, "-m", "standalone", "gateway", "render", "--home", str(self.stack.home), "--profile", str(self.profile)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("IAS_")}
+        printed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert printed.returncode == 0, printed.stderr
+        return list(yaml.load_all(printed.stdout, yaml.CSafeLoader))
+
+    def apply(self, manifests: Sequence[Json]) -> None:
+        """Apply manifests and wait until Envoy Gateway has said of each that it took it."""
+        for manifest in manifests:
+            self.server.apply(path_of(manifest), manifest)
+        deadline = time.monotonic() + _SETTLE_S
+        while waiting := {path: why for path, why in ((path_of(manifest), self.refusal(manifest)) for manifest in manifests) if why}:
+            assert time.monotonic() < deadline, f"{json.dumps(waiting, indent=1)}\n{self.controller.log.read_text()[-3000:]}"
+            time.sleep(0.1)
+
+    def asked(self, path: str, api_key: str = "", *, json: Json | None = None, headers: Mapping[str, str] | None = None) -> httpx2.Response:
+        """Ask through Envoy, with a body if there is one; 599 while nobody listens."""
+        told = {**(headers or {}), **({"authorization": f"Bearer {api_key}"} if api_key else {})}
+        try:
+            return httpx2.request("GET" if json is None else "POST", f"{self.world.gateway}{path}", json=json, headers=told)
+        except httpx2.ConnectError:
+            return httpx2.Response(599)
+
+    @contextmanager
+    def traditional_model(self, tenant: Tenant, apply: Callable[[], None]) -> Iterator[str]:
+        """Publish `iris` on a model server of its own and have that applied; yields its key."""
+        with tempfile.TemporaryDirectory() as folder, running_simulator(Path(folder), "--traditional", "--models", "iris") as engine:
+            self.world.admin.call("POST", "/api/backend", json={"name": "sklearn", "baseUrl": engine.url})
+            made = self.world.admin.call("POST", "/api/models/iris/publish", json={"config": {"tenantId": tenant.slug}})
+            apply()
+            yield made["apiKey"]
+            self.world.admin.call("DELETE", "/api/models/iris/publish")
+
+    def refusal(self, manifest: Json) -> str:
+        """What Envoy Gateway has against an object as it is now; empty: nothing, and it has said so."""
+        found = self.server.call("GET", path_of(manifest))
+        conditions = list(_conditions(found.get("status") or {}))
+        if found["kind"] in _WITHOUT_STATUS:
+            return ""
+        if not conditions:
+            return "no status"
+        wanted = {"Accepted", "ResolvedRefs", "Programmed"}
+        stale = [one for one in conditions if one.get("observedGeneration", 0) < found["metadata"]["generation"]]
+        refused = [f"{one['type']}: {one['reason']} {one['message']}" for one in conditions if one["type"] in wanted and one["status"] != "True"]
+        return "; ".join(refused) or ("stale" if stale else "")
+
+
+_WITHOUT_STATUS = {"HTTPRouteFilter", "ReferenceGrant", "EnvoyProxy"}
+
+
+def _conditions(status: Json) -> Iterator[Json]:
+    yield from status.get("conditions") or []
+    for part in (*(status.get("ancestors") or []), *(status.get("parents") or []), *(status.get("listeners") or [])):
+        yield from part.get("conditions") or []
+
+
+def path_of(manifest: Mapping[str, Any]) -> str:
+    """The path of an object of the API server."""
+    kind, metadata = manifest["kind"].lower(), manifest["metadata"]
+    plural = f"{kind[:-1]}ies" if kind.endswith(("cy", "xy")) and kind != "envoyproxy" else f"{kind}es" if kind.endswith("s") else f"{kind}s"
+    plural = {"envoyproxy": "envoyproxies"}.get(kind, plural)
+    place = f"namespaces/{metadata['namespace']}/" if "namespace" in metadata else ""
+    return f"/apis/{manifest['apiVersion']}/{place}{plural}/{metadata['name']}"
+
+
+@contextmanager
+def served(home: Path, server: KubernetesServer, controller: EnvoyGateway, **chosen: Any) -> Iterator[Served]:
+    """Start the services and a gateway in a namespace of its own; `chosen` goes into the profile. Nothing is applied yet."""
+    namespace = server.make_namespace("ias")
+    ports = [reserve("127.0.0.1") for _ in range(2)]
+    for port in ports:
+        port.holder.close()
+    with running_stack(home) as stack, contextlib.ExitStack() as closing:
+        sockets = {name: {"unix": socket_of(stack, name)} for name in ("extauth", "extproc")}
+        profile = home / "profile.yaml"
+        document = {
+            **sockets,
+            "namespace": namespace,
+            "gatewayClass": namespace,
+            "onHost": True,
+            "listeners": [{"name": "http", "port": ports[0].number, "plaintext": True}],
+            "grpcListeners": [{"name": "grpc", "port": ports[1].number, "plaintext": True}],
+            **chosen,
+        }
+        profile.write_text(yaml.safe_dump(document))
+        world = World({**stack.ready, "gateway_url": f"http://127.0.0.1:{ports[0].number}"}, stack.ready["admin_password"])
+        closing.callback(world.close)
+        controller.adopt(namespace, "ias", ports[0].number)
+        yield Served(server, controller, stack, world, namespace, ports[0].number, ports[1].number, profile)
+        # Envoy Gateway runs an Envoy for each Gateway, and each Envoy takes a fixed port.
+        server.call("DELETE", f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/gateways/ias")
+
+
+def socket_of(stack: Stack, service: str) -> str:
+    """The socket on which a service of `ias up` is asked by Envoy."""
+    environment = Path(f"/proc/{stack.pids()[service]}/environ").read_bytes().split(b"\0")
+    (address,) = [entry.partition(b"=")[2].decode() for entry in environment if entry.startswith(b"IAS_LISTEN=")]
+    return address.removeprefix("unix:")
