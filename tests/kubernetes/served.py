@@ -81,7 +81,7 @@ class Served:
         """What Envoy Gateway has against an object as it is now; empty: nothing, and it has said so."""
         found = self.server.call("GET", path_of(manifest))
         conditions = list(_conditions(found.get("status") or {}))
-        if found["kind"] in _WITHOUT_STATUS:
+        if found["kind"] in _WITHOUT_STATUS or found["apiVersion"].startswith("aigateway"):
             return ""
         if not conditions:
             return "no status"
@@ -91,6 +91,7 @@ class Served:
         return "; ".join(refused) or ("stale" if stale else "")
 
 
+# Nobody says anything of these, and AI Gateway's controller is not here.
 _WITHOUT_STATUS = {"HTTPRouteFilter", "ReferenceGrant", "EnvoyProxy"}
 
 
