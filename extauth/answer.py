@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from functools import cache
 
+from extauth.grpc_inference import SERVICE
 from ias import headers as names
 from ias.error_shapes import Shape, shape_of
 from ias.errors import ApiError, invalid_api_key
@@ -63,8 +64,20 @@ def respond(status: int, body: bytes, headers: Headers = ()) -> bytes:
 
 def refuse(error: ApiError, path: str) -> bytes:
     """Answer with an error, in the shape that clients of the path expect."""
+    if path.startswith(SERVICE):
+        return _refuse_call(error)
     shape = shape_of(path)
     return _INVALID_API_KEY[shape] if error.status == 401 else respond(error.status, error.shaped(shape), error.headers)
+
+
+def _refuse_call(error: ApiError) -> bytes:
+    """Answer a call of gRPC: Envoy makes `grpc-message` of the body, and takes its status from us where we know better."""
+    headers = (("grpc-status", str(_GRPC_STATUS.get(error.status, _INTERNAL))), *error.headers)
+    denied = DeniedHttpResponse(status=HttpStatus(code=error.status), headers=_options(headers), body=error.message)
+    response = CheckResponse(denied_response=denied)
+    response.status.code = _PERMISSION_DENIED
+    answer: bytes = response.SerializeToString()
+    return answer
 
 
 def _option(tag: bytes, name: str, value: str) -> bytes:
@@ -90,6 +103,8 @@ def _options(headers: Headers) -> list[HeaderValueOption]:
     return [HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=_OVERWRITE) for name, value in headers]
 
 
+_GRPC_STATUS = {400: 3, 401: 16, 403: 7, 404: 5, 413: 8, 415: 12, 429: 8, 503: 14}
+_INTERNAL = 13
 _PERMISSION_DENIED = 7
 """Any gRPC code but OK makes Envoy use `denied_response`; the client never sees it."""
 _invalid_key = invalid_api_key()

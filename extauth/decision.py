@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from extauth import grpc_inference
 from extauth.access import check_protocol, find_model, list_models
 from extauth.client_address import client_address
 from extauth.credential import presented_key
@@ -56,7 +57,7 @@ class Policy:
 
 def identify(incoming: Incoming, publications: PublicationIndex) -> tuple[Operation, ApiKey | None]:
     """Steps 1 and 2: what is asked for, and by which key; None: by nobody, and the publication that is named may take it."""
-    operation = find_operation(incoming.method, incoming.target, publications, incoming.host)
+    operation = _call(incoming) or find_operation(incoming.method, incoming.target, publications, incoming.host)
     if (key := presented_key(incoming.headers)) is None and _visited(operation, publications, incoming.host) is None:
         raise invalid_api_key()
     if len(incoming.target) > MAX_TARGET_LENGTH:
@@ -147,12 +148,16 @@ def _decide_tokenless(
 ) -> Passage:
     """The same for a model without tokens: the path says everything, the body is the engine's, and only requests are limited."""
     model = operation.model or ""
+    if operation.in_message and not model:
+        raise invalid_request("The message names no model, or is compressed, or cannot be read.", "model")
     if operation.endpoint is Endpoint.MODELS:  # it was not ours to answer
         operation = msgspec.structs.replace(operation, endpoint=Endpoint.KSERVE_V1_STATUS)
     credential = known.credential
     published = find_model(publications, model, credential.org_id, credential.allowed_models, incoming.host)
     check_protocol(published, operation.endpoint)
     publication = published.publication
+    if operation.in_message and publication.upstream_model != model:
+        raise invalid_request(f"The model '{model}' has another name at its engine, so that it cannot be asked over gRPC.", "model")
     if published.visitor is not None and published.visitor.known is known:
         limits = published.visitor.limits_at(now_ms, client_address(incoming.headers), policy.visitor_requests_per_minute)
     else:
@@ -178,6 +183,12 @@ def _context(incoming: Incoming, operation: Operation, known: KnownCredential, p
         tags=_tags(incoming, known),
         **asked,
     )
+
+
+def _call(incoming: Incoming) -> Operation | None:
+    """What a call of gRPC asks for; None for all else."""
+    endpoint = grpc_inference.endpoint_of(incoming.method, incoming.target)
+    return None if endpoint is None else Operation(endpoint, grpc_inference.model_in(incoming.body), in_message=True)
 
 
 def _visited(operation: Operation, publications: PublicationIndex, host: str) -> Published | None:

@@ -23,6 +23,8 @@ class Operation(msgspec.Struct, frozen=True):
     endpoint: Endpoint
     model: str | None = None
     version: str = ""
+    in_message: bool = False
+    """gRPC: the model's name stands in the message, which the engine gets as it is; empty where it cannot be read."""
 
 
 _ALLOWED = {
@@ -53,7 +55,7 @@ def find_operation(method: str, target: str, publications: PublicationIndex, hos
 
 def engine_target(operation: Operation, upstream_model: str, target: str) -> str:
     """Return the path by which the engine is asked, with the client's query."""
-    if operation.model is None:
+    if operation.model is None or operation.in_message:
         return target
     path = _OPENAI_PATHS.get(operation.endpoint) or kserve.engine_path(operation.endpoint, upstream_model, operation.version)
     _, mark, query = target.partition("?")

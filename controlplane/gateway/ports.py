@@ -35,8 +35,6 @@ class GatewayBackend:
     """Answers 200 while the engine can serve."""
     credential: str = ""
     """The name of the credential that requests to the engine carry, as `Authorization: Bearer`; never the credential itself. Empty: none."""
-    grpc_port: int | None = None
-    """Where a traditional engine answers gRPC inference, without TLS; None: nowhere."""
     traffic: GatewayTraffic = GatewayTraffic()
     """Of all models that have nothing of their own; how it goes together with that of a model: `controlplane.gateway.traffic`."""
 

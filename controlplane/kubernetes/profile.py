@@ -84,7 +84,9 @@ class GatewayProfile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     extproc: Endpoint
     listeners: tuple[Listener, ...]
     grpc_listeners: tuple[Listener, ...] = ()
-    """Ports of their own for gRPC inference: extauth gets no body there, because a stream of both directions has no end to wait for."""
+    """Ports of their own for gRPC inference of traditional models."""
+    engine_grpc_port: int = 8001
+    """Where traditional engines answer gRPC inference, without TLS."""
     profile: Profile = "plain"
     metering: Metering = "inline"
     namespace: str = "ias"
@@ -132,7 +134,7 @@ class GatewayProfile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
         if len({listener.name for listener in both}) != len(both):
             raise ProfileInvalid("two listeners have the same name")
         if {listener.port for listener in self.listeners} & {listener.port for listener in self.grpc_listeners}:
-            raise ProfileInvalid("gRPC inference needs a port of its own: extauth gets bodies on the others")
+            raise ProfileInvalid("gRPC inference needs a port of its own: errors have another shape there")
         if self.stream_idle_timeout_s <= self.request_timeout_s:
             raise ProfileInvalid("streamIdleTimeoutS must be longer than requestTimeoutS: an engine's silence would look like the client's")
         if self.metering == "shadow" and self.envoy_gateway == "1.8.1":

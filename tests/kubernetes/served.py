@@ -50,6 +50,10 @@ class Served:
         assert printed.returncode == 0, printed.stderr
         return list(yaml.load_all(printed.stdout, yaml.CSafeLoader))
 
+    def apply_rendered(self) -> None:
+        """Apply what is published now."""
+        self.apply(self.render())
+
     def apply(self, manifests: Sequence[Json]) -> None:
         """Apply manifests and wait until Envoy Gateway has said of each that it took it."""
         for manifest in manifests:

@@ -31,7 +31,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     },
 }
 EVERY_FIELD = GatewayState(
-    backends=tuple(GatewayBackend(f"e{number}", f"https://e{number}.example.com", credential="engine-key", grpc_port=8001) for number in range(16)),
+    backends=tuple(GatewayBackend(f"e{number}", f"https://e{number}.example.com", credential="engine-key") for number in range(16)),
     routes=(
         GatewayRoute("a/B:c", tuple(GatewayTarget(f"e{number}", number + 1, number % 2) for number in range(16)), GatewayTraffic(1, 1, 1, 1, 1, 1)),
         GatewayRoute("traditional", (GatewayTarget("e0"),), GatewayTraffic(600_000, 86_400, 172_800), "/own/path", False, "traditional"),
@@ -53,7 +53,8 @@ def test_every_manifest_is_accepted_and_comes_back_as_it_was(
         path = path_of(manifest)
         first = kubernetes.apply(path, manifest)
         assert difference(manifest, kubernetes.call("GET", path)) == []
-        assert kubernetes.apply(path, manifest)["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"], "applied twice is no change"
+        again = kubernetes.apply(path, manifest)
+        assert difference(first, again) == [], "applied twice is no change"
 
 
 def difference(ours: Any, theirs: Any, where: str = "") -> list[str]:

@@ -72,13 +72,14 @@ def test_an_openai_client_is_answered_through_both_and_counted(gateway: Served, 
 def test_a_spoofed_model_header_changes_nothing(gateway: Served, tenant: Tenant, models: tuple[str, str]) -> None:
     spoofed = {"x-ai-eg-model": models[1], "x-ias-model": models[1]}
     answer = gateway.asked(CHAT_PATH, tenant.api_key, json={"model": models[0], "messages": CHAT}, headers=spoofed)
-    assert (answer.status_code, answer.json()["model"]) == (200, models[0])
+    assert answer.status_code == 200
+    assert gateway.world.row(tenant.user, answer.headers["x-request-id"])["model"] == models[0]
 
 
 def test_where_extauth_and_the_body_disagree_there_is_no_route(gateway: Served, tenant: Tenant, models: tuple[str, str]) -> None:
     """The path says one model, which extauth goes by; the body says another, which AI Gateway goes by."""
     answer = gateway.asked(f"/v1/models/{models[0]}/chat/completions", tenant.api_key, json={"model": models[1], "messages": CHAT})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+    assert answer.status_code == 404
     agreed = gateway.asked(f"/v1/models/{models[0]}/chat/completions", tenant.api_key, json={"model": models[0], "messages": CHAT})
     assert agreed.status_code == 200
 

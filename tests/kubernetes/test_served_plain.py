@@ -7,11 +7,14 @@ import contextlib
 import http.client
 import json
 from collections.abc import Iterator
+from concurrent import futures
 
+import grpc
 import httpx2
 import openai
 import pytest
 
+from standalone.ports import reserve
 from tests.e2e.world import CHAT, Tenant, World, simulate, until
 from tests.kubernetes.served import Served, served
 from tests.support.envoy_gateway import EnvoyGateway
@@ -22,9 +25,36 @@ TENSOR = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": 
 
 
 @pytest.fixture(scope="module")
-def gateway(kubernetes_server: KubernetesServer, envoy_gateway: EnvoyGateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("plain"), kubernetes_server, envoy_gateway) as running:
-        running.apply(running.render())
+def grpc_port() -> int:
+    """Of the engine that answers gRPC."""
+    with contextlib.closing(reserve("127.0.0.1").holder) as holder:
+        return int(holder.getsockname()[1])
+
+
+@pytest.fixture
+def grpc_engine(grpc_port: int) -> Iterator[list[bytes]]:
+    """A model server that answers every call with nothing; yields what it was asked."""
+    asked: list[bytes] = []
+
+    def infer(message: bytes, _context: grpc.ServicerContext) -> bytes:
+        asked.append(message)
+        return b""
+
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    handlers = {"ModelInfer": grpc.unary_unary_rpc_method_handler(infer)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("inference.GRPCInferenceService", handlers),))
+    server.add_insecure_port(f"127.0.0.1:{grpc_port}")
+    server.start()
+    yield asked
+    server.stop(None).wait()
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    kubernetes_server: KubernetesServer, envoy_gateway: EnvoyGateway, grpc_port: int, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("plain"), kubernetes_server, envoy_gateway, engineGrpcPort=grpc_port) as running:
+        running.apply_rendered()
         until(lambda: running.asked("/v1/models").status_code == 401, 20)
         yield running
 
@@ -37,7 +67,7 @@ def tenant(gateway: Served) -> Tenant:
 @pytest.fixture(scope="module")
 def model(gateway: Served, tenant: Tenant) -> str:
     name = gateway.world.publish(tenant)
-    gateway.apply(gateway.render())
+    gateway.apply_rendered()
     return name
 
 
@@ -97,7 +127,7 @@ def test_refusals_have_their_status_and_our_shape(gateway: Served, tenant: Tenan
 
 def test_limits_of_the_publication_are_429(gateway: Served, tenant: Tenant) -> None:
     limited = gateway.world.publish(tenant, requestsPerMinute=2, burstLimit=20)
-    gateway.apply(gateway.render())
+    gateway.apply_rendered()
     until(lambda: _status(gateway.world, tenant.api_key, limited) == 200, 3)
     answers = [_post(gateway.world, limited, tenant.api_key) for _ in range(25)]
     assert (answers[-1].status_code, answers[-1].json()["error"]["code"]) == (429, "rate_limit_exceeded")
@@ -130,7 +160,7 @@ def test_paths_that_could_be_read_in_two_ways_are_refused_and_nothing_is_upgrade
 
 
 def test_a_traditional_model_is_asked_by_both_protocols(gateway: Served, tenant: Tenant) -> None:
-    with gateway.traditional_model(tenant, lambda: gateway.apply(gateway.render())) as key:
+    with gateway.traditional_model(tenant, gateway.apply_rendered) as key:
         until(lambda: gateway.asked("/models/iris/predict", key, json=ROWS).status_code == 200, 10)
         predicted = gateway.asked("/v1/models/iris:predict", key, json=ROWS)
         assert (predicted.status_code, predicted.json()) == (200, {"predictions": [1]})
@@ -138,6 +168,27 @@ def test_a_traditional_model_is_asked_by_both_protocols(gateway: Served, tenant:
         row = gateway.world.row(gateway.world.admin, predicted.headers["x-request-id"])
         assert (row["endpoint"], row["outcome"]) == ("kserve_v1_predict", "complete")
         assert gateway.asked("/models/iris/predict", json=ROWS).status_code == 401
+
+
+def test_grpc_inference_has_a_listener_of_its_own(gateway: Served, tenant: Tenant, grpc_engine: list[bytes]) -> None:
+    message = b"\x0a\x04iris\x2a\x00"  # ModelInferRequest{model_name: "iris", inputs: [{}]}
+    with gateway.traditional_model(tenant, gateway.apply_rendered) as key, grpc.insecure_channel(f"127.0.0.1:{gateway.grpc_port}") as channel:
+        infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        assert _code(infer, message, "") is grpc.StatusCode.UNAUTHENTICATED
+        until(lambda: _code(infer, message, key) is grpc.StatusCode.OK, 20)
+        assert grpc_engine[-1] == message, "as the client sent it"
+        assert _code(infer, b"\x0a\x05other", key) is grpc.StatusCode.NOT_FOUND
+        assert _code(infer, message + message, key) is grpc.StatusCode.INVALID_ARGUMENT, "an engine might read the other name"
+        stream = channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
+        call = stream(iter([message]), metadata=(("authorization", f"Bearer {key}"),), timeout=10)
+        assert call.code() is grpc.StatusCode.UNIMPLEMENTED, "refused at once: extauth would wait for the end of a stream"
+
+
+def _code(call: grpc.UnaryUnaryMultiCallable, message: bytes, key: str) -> grpc.StatusCode:
+    metadata = (("authorization", f"Bearer {key}"),) if key else ()
+    answered = call.future(message, metadata=metadata, timeout=10)
+    answered.exception()
+    return answered.code()
 
 
 def _status(world: World, api_key: str, model: str) -> int:

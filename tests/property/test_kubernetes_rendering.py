@@ -37,7 +37,7 @@ def targets(draw: st.DrawFn) -> tuple[GatewayTarget, ...]:
 @st.composite
 def states(draw: st.DrawFn) -> GatewayState:
     credential = draw(st.sampled_from(["", "engine-key"]))
-    backends = tuple(GatewayBackend(engine, draw(hosts), credential=credential, grpc_port=draw(st.none() | st.just(8001))) for engine in IDS)
+    backends = tuple(GatewayBackend(engine, draw(hosts), credential=credential) for engine in IDS)
     names = draw(st.lists(st.text(min_size=1, max_size=80), max_size=8, unique=True))
     paths = st.sampled_from(["", "/v1/models/x", "/acme/chat", "/acme/other"])
     protocols = st.sampled_from(["openai", "traditional"])

@@ -20,7 +20,7 @@ ORDINARY = GatewayState(
     backends=(
         GatewayBackend("gpu-a", "http://vllm-a.models.svc.cluster.local:8000"),
         GatewayBackend("gpu-b", "https://vllm-b.example.com"),
-        GatewayBackend("iris", "http://10.1.2.3:8080", "/v2/health/ready", grpc_port=8081),
+        GatewayBackend("iris", "http://10.1.2.3:8080", "/v2/health/ready"),
     ),
     routes=(
         GatewayRoute.to_one("meta-llama/Llama-3.1-8B", "gpu-a"),

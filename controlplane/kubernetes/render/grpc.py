@@ -1,7 +1,8 @@
 """gRPC inference of traditional models, on listeners of its own. Pure.
 
-It is the same in both profiles: AI Gateway knows no gRPC. As on the other listeners there is an entry that every request
-meets first, and a model's route wins over it when extauth has set `x-ias-model`.
+It is the same in both profiles: AI Gateway knows no gRPC. As on the other listeners there is an entry that every call meets
+first, and a model's route wins over it when extauth has set `x-ias-model`. Only calls of one message have routes: of a
+stream Envoy would wait for the end before it asks extauth.
 """
 
 from collections.abc import Mapping
@@ -15,31 +16,36 @@ from controlplane.kubernetes.render.services import address_of
 from ias import headers
 
 SERVICE = "inference.GRPCInferenceService"
-_ON_SERVICE: Json = {"method": {"type": "Exact", "service": SERVICE}}
+METHODS = ("ModelInfer", "ModelMetadata", "ModelReady")
+_CALLS: list[Json] = [{"method": {"type": "Exact", "service": SERVICE, "method": method}} for method in METHODS]
 
 
 def render_grpc_entry(profile: GatewayProfile) -> list[Manifest]:
     """Return the entry of the gRPC listeners; nothing where there are none."""
     if not profile.grpc_listeners:
         return []
-    rule = {"name": "entry", "matches": [_ON_SERVICE], "filters": [extension(named(profile, "not-found"))]}
+    rule = {"name": "entry", "matches": _CALLS, "filters": [extension(named(profile, "not-found"))]}
     return [_route(profile, named(profile, "entry-grpc"), rule)]
 
 
 def render_grpc_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> list[Manifest]:
-    """Return the GRPCRoute of a traditional model with the Backends of its engines, as far as they answer gRPC."""
-    targets = [target for target in sorted(route.targets) if backends[target.backend_id].grpc_port is not None]
-    if route.protocol != "traditional" or not targets or not profile.grpc_listeners:
+    """Return the GRPCRoute of a traditional model, and the Backends of its engines' other port."""
+    if route.protocol != "traditional" or not route.targets or not profile.grpc_listeners:
         return []
     fallbacks = fallbacks_of(route)
-    names = {target.backend_id: name_of(profile, "grpc", f"{route.model}/{target.backend_id}") for target in targets}
+    names = {target.backend_id: name_of(profile, "grpc", f"{route.model}/{target.backend_id}") for target in route.targets}
+    model = [{"type": "Exact", "name": headers.MODEL, "value": route.model}]
     rule = {
         "name": "model",
-        "matches": [{**_ON_SERVICE, "headers": [{"type": "Exact", "name": headers.MODEL, "value": route.model}]}],
+        "matches": [{**call, "headers": model} for call in _CALLS],
         "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": list(REMOVED)}}],
-        "backendRefs": [{"group": ENVOY_GATEWAY, "kind": "Backend", "name": names[target.backend_id], "weight": target.weight} for target in targets],
+        "backendRefs": [
+            {"group": ENVOY_GATEWAY, "kind": "Backend", "name": names[target.backend_id], "weight": target.weight} for target in sorted(route.targets)
+        ],
     }
-    engines = [manifest(profile, "Backend", names[engine], _engine(backends[engine], engine in fallbacks)) for engine in names]
+    engines = [
+        manifest(profile, "Backend", name, _engine(profile, backends[backend_id], backend_id in fallbacks)) for backend_id, name in names.items()
+    ]
     return [_route(profile, f"{model_name(profile, route)}-grpc", rule, model=route.model), *engines]
 
 
@@ -48,6 +54,6 @@ def _route(profile: GatewayProfile, name: str, rule: Json, model: str = "") -> M
     return manifest(profile, "GRPCRoute", name, spec, model=model)
 
 
-def _engine(backend: GatewayBackend, is_fallback: bool) -> Json:
-    spec: Json = {"endpoints": [address_of(urlsplit(backend.base_url).hostname or "", backend.grpc_port or 0)]}
+def _engine(profile: GatewayProfile, backend: GatewayBackend, is_fallback: bool) -> Json:
+    spec: Json = {"endpoints": [address_of(urlsplit(backend.base_url).hostname or "", profile.engine_grpc_port)]}
     return {**spec, "fallback": True} if is_fallback else spec

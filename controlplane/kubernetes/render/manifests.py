@@ -62,10 +62,9 @@ def name_of(profile: GatewayProfile, what: str, subject: str) -> str:
     return "-".join(part for part in (profile.gateway, what, slug, digest) if part)
 
 
-def gateway_ref(profile: GatewayProfile, section: str = "") -> Json:
-    """Return the reference by which a policy targets the gateway, or one of its listeners."""
-    reference = {"group": GATEWAY_API, "kind": "Gateway", "name": profile.gateway}
-    return {**reference, "sectionName": section} if section else reference
+def gateway_ref(profile: GatewayProfile) -> Json:
+    """Return the reference by which a policy targets the gateway."""
+    return {"group": GATEWAY_API, "kind": "Gateway", "name": profile.gateway}
 
 
 def ordered(manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:

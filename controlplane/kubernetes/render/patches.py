@@ -33,8 +33,10 @@ _KEPT_LENGTH: Json = {
 
 def render_patches(profile: GatewayProfile) -> list[Manifest]:
     """Return the EnvoyPatchPolicies."""
-    patches = [patch for name in _xds_listeners(profile, profile.listeners) for patch in (*_connections(profile, name), _body(name))]
-    patches += [patch for name in _xds_listeners(profile, profile.grpc_listeners) for patch in _connections(profile, name)]
+    http, grpc = _xds_listeners(profile, profile.listeners), _xds_listeners(profile, profile.grpc_listeners)
+    patches = [patch for name in (*http, *grpc) for patch in (*_connections(profile, name), _body(name))]
+    # Clients of gRPC get Envoy's own texts: our bodies would be JSON in `grpc-message`.
+    patches += [_set(name, _CONNECTIONS, "/local_reply_config", {"mappers": local_reply_mappers(profile.max_body_bytes)}) for name in http]
     policies = [_policy(profile, "listeners", patches)]
     if profile.global_limit is not None:
         policies.append(_policy(profile, "ratelimit", _rate_limit_service(profile, profile.global_limit)))
@@ -56,7 +58,6 @@ def _xds_listeners(profile: GatewayProfile, listeners: tuple[Listener, ...]) -> 
 
 def _connections(profile: GatewayProfile, listener: str) -> list[Json]:
     return [
-        _set(listener, _CONNECTIONS, "/local_reply_config", {"mappers": local_reply_mappers(profile.max_body_bytes)}),
         _set(listener, _CONNECTIONS, "/always_set_request_id_in_response", True),
         # The policy's own way to count hops leaves out `x-envoy-external-address`, which is Envoy's word for the client's address.
         _set(listener, _CONNECTIONS, "/xff_num_trusted_hops", profile.trusted_hops),

@@ -17,19 +17,15 @@ AUTHORIZATION_HEADERS = (
 
 
 def render_policies(profile: GatewayProfile) -> list[Manifest]:
-    """Return the SecurityPolicies, the EnvoyExtensionPolicy and the BackendTrafficPolicy of the gateway."""
-    policies = [
-        manifest(profile, "SecurityPolicy", named(profile, "extauth"), _security(profile, [gateway_ref(profile)], with_body=True)),
+    """Return the SecurityPolicy, the EnvoyExtensionPolicy and the BackendTrafficPolicy of the gateway."""
+    return [
+        manifest(profile, "SecurityPolicy", named(profile, "extauth"), _security(profile)),
         manifest(profile, "EnvoyExtensionPolicy", named(profile, "extproc"), _extensions(profile)),
         manifest(profile, "BackendTrafficPolicy", named(profile, "traffic"), {"targetRefs": [gateway_ref(profile)], **traffic(profile)}),
     ]
-    if profile.grpc_listeners:
-        listeners = [gateway_ref(profile, listener.name) for listener in profile.grpc_listeners]
-        policies.append(manifest(profile, "SecurityPolicy", named(profile, "extauth-grpc"), _security(profile, listeners, with_body=False)))
-    return policies
 
 
-def _security(profile: GatewayProfile, targets: list[Json], *, with_body: bool) -> Json:
+def _security(profile: GatewayProfile) -> Json:
     check: Json = {
         "grpc": {"backendRefs": [service_ref(profile, "extauth", profile.extauth)], "backendSettings": connections()},
         "headersToExtAuth": list(AUTHORIZATION_HEADERS),
@@ -38,10 +34,9 @@ def _security(profile: GatewayProfile, targets: list[Json], *, with_body: bool) 
         "statusOnError": 503,
         # The header x-ias-model that extauth sets selects the route anew; before it there is none to an engine.
         "recomputeRoute": True,
+        "bodyToExtAuth": {"maxRequestBytes": profile.max_body_bytes},
     }
-    if with_body:
-        check["bodyToExtAuth"] = {"maxRequestBytes": profile.max_body_bytes}
-    return {"targetRefs": targets, "extAuth": check}
+    return {"targetRefs": [gateway_ref(profile)], "extAuth": check}
 
 
 def _extensions(profile: GatewayProfile) -> Json:

@@ -90,12 +90,9 @@ def test_many_paths_of_publications_are_spread_over_routes() -> None:
     assert [len(entry["spec"]["rules"][0]["matches"]) for entry in entries] == [64, 39]
 
 
-def test_extauth_gets_bodies_but_on_the_listener_of_grpc() -> None:
-    manifests = render(ORDINARY, profile())
-    everywhere, grpc = one(manifests, "SecurityPolicy", "-extauth"), one(manifests, "SecurityPolicy", "-extauth-grpc")
-    assert everywhere["spec"]["extAuth"]["bodyToExtAuth"] == {"maxRequestBytes": 10 * 1024 * 1024}
-    assert "bodyToExtAuth" not in grpc["spec"]["extAuth"]
-    assert [target["sectionName"] for target in grpc["spec"]["targetRefs"]] == ["grpc"]
+def test_calls_of_grpc_that_are_streams_have_no_route_for_extauth_would_wait_for_their_end() -> None:
+    routes = [manifest["spec"]["rules"][0]["matches"] for manifest in render(ORDINARY, profile()) if manifest["kind"] == "GRPCRoute"]
+    assert [[match["method"]["method"] for match in matches] for matches in routes] == [["ModelInfer", "ModelMetadata", "ModelReady"]] * 2
 
 
 @pytest.mark.parametrize("manifests", [render(ORDINARY, profile()), render(ORDINARY, profile(metering="shadow"))], ids=["inline", "shadow"])
