@@ -1,6 +1,7 @@
 """`ias gateway …`: what is written into a Kubernetes cluster."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import yaml
 from controlplane.gateway.ports import GatewayRejected, GatewayState
 from controlplane.kubernetes.desired_state import StateInvalid, read_desired_state, read_state_file
 from controlplane.kubernetes.profile import GatewayProfile, ProfileInvalid, read_profile
+from controlplane.kubernetes.render.rate_limits import rate_limit_rules
 from controlplane.kubernetes.render.rendering import render
 from controlplane.settings import DatabaseSettings
 from ias.settings import ConfigError
@@ -36,6 +38,17 @@ def render_command(profile: ProfileOption, state: StateOption = None, home: Home
         typer.echo(f"ias gateway render: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(yaml.dump_all(manifests, Dumper=_Plain, sort_keys=False, width=160), nl=False)
+
+
+@gateway.command("rate-limits")
+def rate_limits_command(profile: ProfileOption) -> None:
+    """Print IAS_RATE_LIMITS for the Rate Limit Service: the limits of the profile, of which Envoy Gateway tells it nothing."""
+    try:
+        rules = rate_limit_rules(load_profile(profile))
+    except (ProfileInvalid, OSError) as error:
+        typer.echo(f"ias gateway rate-limits: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(json.dumps(rules))
 
 
 def load_profile(path: Path) -> GatewayProfile:

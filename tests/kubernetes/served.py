@@ -44,11 +44,7 @@ class Served:
 
     def render(self) -> list[Json]:
         """What `ias gateway render` prints for the service's own database."""
-        command = [sys.executable, "-m", "standalone", "gateway", "render", "--home", str(self.stack.home), "--profile", str(self.profile)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("IAS_")}
-        printed = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert printed.returncode == 0, printed.stderr
-        return list(yaml.load_all(printed.stdout, yaml.CSafeLoader))
+        return list(yaml.load_all(_print("render", "--home", str(self.stack.home), "--profile", str(self.profile)), yaml.CSafeLoader))
 
     def apply_rendered(self) -> None:
         """Apply what is published now."""
@@ -95,6 +91,18 @@ class Served:
         return "; ".join(refused) or ("stale" if stale else "")
 
 
+def _print(*arguments: str) -> str:
+    """Run `ias gateway …` and return what it prints."""
+    command = [sys.executable, "-m", "standalone", "gateway", *arguments]
+    printed = subprocess.run(command, capture_output=True, text=True, check=False, env=_environment())
+    assert printed.returncode == 0, printed.stderr
+    return printed.stdout
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("IAS_")}
+
+
 # Nobody says anything of these, and AI Gateway's controller is not here.
 _WITHOUT_STATUS = {"HTTPRouteFilter", "ReferenceGrant", "EnvoyProxy"}
 
@@ -134,12 +142,35 @@ def served(home: Path, server: KubernetesServer, controller: EnvoyGateway, **cho
             **chosen,
         }
         profile.write_text(yaml.safe_dump(document))
+        if "globalLimit" in chosen:
+            closing.enter_context(_rate_limit_service(stack, profile, chosen["globalLimit"]["service"]["port"], home))
         world = World({**stack.ready, "gateway_url": f"http://127.0.0.1:{ports[0].number}"}, stack.ready["admin_password"])
         closing.callback(world.close)
         controller.adopt(namespace, "ias", ports[0].number)
         yield Served(server, controller, stack, world, namespace, ports[0].number, ports[1].number, profile)
         # Envoy Gateway runs an Envoy for each Gateway, and each Envoy takes a fixed port.
         server.call("DELETE", f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/gateways/ias")
+
+
+@contextmanager
+def _rate_limit_service(stack: Stack, profile: Path, port: int, home: Path) -> Iterator[None]:
+    """Our Rate Limit Service on the Valkey of `ias up`, with the limits of the profile."""
+    environment = {
+        **_environment(),
+        "IAS_LISTEN": f"127.0.0.1:{port}",
+        "IAS_METRICS_ADDRESS": "127.0.0.1:0",
+        "IAS_VALKEY_URL_FILE": str(stack.home / "secrets/valkey_url"),
+        "IAS_RATE_LIMITS": _print("rate-limits", "--profile", str(profile)),
+        "IAS_STORE_TIMEOUT_MS": "500",
+    }
+    with (home / "ratelimit.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "ratelimit"], stdout=log, stderr=log, env=environment)
+    try:
+        yield
+        assert process.poll() is None, (home / "ratelimit.log").read_text()
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def socket_of(stack: Stack, service: str) -> str:

@@ -21,14 +21,20 @@ from tests.support.envoy_gateway import EnvoyGateway
 from tests.support.kubernetes import KubernetesServer
 
 ROWS = {"instances": [{"feature1": 1.0, "feature2": 2.0}]}
+GLOBAL_LIMIT = 60
+"""Requests an hour to each model, counted by our Rate Limit Service: more than the other tests send."""
 TENSOR = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [3, 1, 1, 3]}]}
+
+
+def free_port() -> int:
+    with contextlib.closing(reserve("127.0.0.1").holder) as holder:
+        return int(holder.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def grpc_port() -> int:
     """Of the engine that answers gRPC."""
-    with contextlib.closing(reserve("127.0.0.1").holder) as holder:
-        return int(holder.getsockname()[1])
+    return free_port()
 
 
 @pytest.fixture
@@ -53,7 +59,9 @@ def grpc_engine(grpc_port: int) -> Iterator[list[bytes]]:
 def gateway(
     kubernetes_server: KubernetesServer, envoy_gateway: EnvoyGateway, grpc_port: int, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("plain"), kubernetes_server, envoy_gateway, engineGrpcPort=grpc_port) as running:
+    limit = {"requests": GLOBAL_LIMIT, "unit": "Hour", "service": {"host": "127.0.0.1", "port": free_port()}}
+    home = tmp_path_factory.mktemp("plain")
+    with served(home, kubernetes_server, envoy_gateway, engineGrpcPort=grpc_port, globalLimit=limit) as running:
         running.apply_rendered()
         until(lambda: running.asked("/v1/models").status_code == 401, 20)
         yield running
@@ -132,6 +140,15 @@ def test_limits_of_the_publication_are_429(gateway: Served, tenant: Tenant) -> N
     answers = [_post(gateway.world, limited, tenant.api_key) for _ in range(25)]
     assert (answers[-1].status_code, answers[-1].json()["error"]["code"]) == (429, "rate_limit_exceeded")
     assert answers[-1].headers["retry-after"]
+
+
+def test_the_limit_of_all_envoys_together_is_counted_by_our_rate_limit_service(gateway: Served, tenant: Tenant) -> None:
+    crowded = gateway.world.publish(tenant)
+    gateway.apply_rendered()
+    until(lambda: _status(gateway.world, tenant.api_key, crowded) == 200, 10)
+    statuses = [(answer := _post(gateway.world, crowded, tenant.api_key)).status_code for _ in range(GLOBAL_LIMIT + 1)]
+    assert 429 not in statuses[: GLOBAL_LIMIT // 2]
+    assert (statuses[-1], answer.json()["error"]["code"]) == (429, "rate_limit_exceeded")
 
 
 def test_what_only_we_may_say_is_taken_from_clients(gateway: Served, tenant: Tenant, model: str) -> None:
