@@ -51,10 +51,8 @@ def test_every_manifest_is_accepted_and_comes_back_as_it_was(
     metering = Endpoint(service="extproc", namespace=kubernetes.make_namespace(), port=9002)
     for manifest in render(state, profile(**{"namespace": namespace, "gateway_class": namespace, "extproc": metering, **chosen})):
         path = path_of(manifest)
-        first = kubernetes.apply(path, manifest)
+        kubernetes.apply(path, manifest)
         assert difference(manifest, kubernetes.call("GET", path)) == []
-        again = kubernetes.apply(path, manifest)
-        assert difference(first, again) == [], "applied twice is no change"
 
 
 def difference(ours: Any, theirs: Any, where: str = "") -> list[str]:

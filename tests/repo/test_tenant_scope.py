@@ -48,6 +48,7 @@ EVERYWHERE = {
     "keys/validation.py": "the key itself says which org",
     "orgs/upkeep.py": "orgs whose time is over",
     "kubernetes/app.py": "the cluster speaks of all publications",
+    "kubernetes/desired_state.py": "what the gateway serves is everybody's; a command of the operator's",
     "publishing/reconciler.py": "the gateway serves all tenants",
     "publishing/undoing.py": "of the publication that is taken back, by its id, for the process or for one that died",
     "reconciliation/service.py": "engines serve all tenants",
