@@ -76,6 +76,7 @@ class Served:
             apply()
             yield made["apiKey"]
             self.world.admin.call("DELETE", "/api/models/iris/publish")
+            self.world.admin.call("DELETE", "/api/backend/sklearn")
 
     def refusal(self, manifest: Json) -> str:
         """What Envoy Gateway has against an object as it is now; empty: nothing, and it has said so."""

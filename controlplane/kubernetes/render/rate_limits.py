@@ -12,8 +12,8 @@ def rate_limit_rules(profile: GatewayProfile) -> list[Json]:
         {
             "name": "requests to this model",
             "domain": f"{profile.namespace}/{profile.gateway}/*",
-            # As Envoy Gateway writes descriptors: the route, and what the rule's selector found in the request, which is the model.
-            "entries": [["httproute/*", "httproute/*"], ["rule-0-match-0", "*"]],
+            # As Envoy Gateway writes descriptors: the route, which is that of one model, and the rule.
+            "entries": [["httproute/*", "httproute/*"], ["rule-0-*", "rule-0-*"]],
             "requests_per_unit": limit.requests,
             "unit": limit.unit.lower(),
         }

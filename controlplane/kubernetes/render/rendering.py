@@ -22,8 +22,8 @@ def render(state: GatewayState, profile: GatewayProfile) -> tuple[Manifest, ...]
     """
     _check(state)
     backends = {backend.backend_id: backend for backend in state.backends}
-    by_ai = [route for route in state.routes if profile.profile == "aigateway" and route.protocol == "openai" and route.targets]
-    plain = [route for route in state.routes if route not in by_ai]
+    by_ai = [route for route in state.routes if _is_for_ai_gateway(profile, route)]
+    plain = [route for route in state.routes if not _is_for_ai_gateway(profile, route)]
     fallbacks = frozenset[str]().union(*(fallbacks_of(route) for route in plain))
     return ordered(
         [
@@ -43,6 +43,10 @@ def render(state: GatewayState, profile: GatewayProfile) -> tuple[Manifest, ...]
             *(rendered for route in by_ai for rendered in render_ai_model(profile, route, backends)),
         ]
     )
+
+
+def _is_for_ai_gateway(profile: GatewayProfile, route: GatewayRoute) -> bool:
+    return profile.profile == "aigateway" and route.protocol == "openai" and bool(route.targets)
 
 
 def _entries(by_ai: list[GatewayRoute], plain: list[GatewayRoute]) -> list[Json]:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from controlplane.gateway.ports import GatewayTraffic
 from controlplane.kubernetes.profile import GatewayProfile
 from controlplane.kubernetes.render.manifests import Json, milliseconds, seconds
-from ias import headers
 
 _UNLIMITED = 65_536
 _RETRIES = 64
@@ -84,8 +83,8 @@ def _health(paths: Sequence[str], with_credential: bool) -> Json:
 def _rate_limit(profile: GatewayProfile) -> Json:
     limits: Json = {"local": {"rules": [{"limit": {"requests": profile.flood_requests_per_s, "unit": "Second"}}]}}
     if (limit := profile.global_limit) is not None:
-        by_model = [{"headers": [{"name": headers.MODEL, "type": "Distinct"}]}]
-        limits["global"] = {"rules": [{"clientSelectors": by_model, "limit": {"requests": limit.requests, "unit": limit.unit}}]}
+        # By route, and so by model, as every descriptor is; `x-ias-model` is gone when this is asked.
+        limits["global"] = {"rules": [{"limit": {"requests": limit.requests, "unit": limit.unit}}]}
     return limits
 
 
