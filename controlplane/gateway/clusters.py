@@ -37,7 +37,7 @@ _HEALTH_CHECK: Json = {
     "healthy_threshold": 2,
 }
 
-_THERE = (200, 401, 403, 404, 405, 501)
+HEALTHY_STATUSES = (200, 401, 403, 404, 405, 501)
 """What a health check is answered by an engine that is there: that it is well; that Envoy's question shows no credential; that it has no such
 path, which says nothing of it (`controlplane.backends.prober_http` sees that likewise)."""
 
@@ -111,7 +111,7 @@ def pool_cluster(route: GatewayRoute, backends: Mapping[str, GatewayBackend], fi
         cluster["common_lb_config"] = {"healthy_panic_threshold": {"value": 0}, "locality_weighted_lb_config": {}}
         cluster["outlier_detection"] = _OUTLIERS
         if len(paths := {backends[target.backend_id].health_path for target in targets}) == 1:
-            check = {"path": paths.pop(), "expected_statuses": [{"start": status, "end": status + 1} for status in _THERE]}
+            check = {"path": paths.pop(), "expected_statuses": [{"start": status, "end": status + 1} for status in HEALTHY_STATUSES]}
             cluster["health_checks"] = [{**_HEALTH_CHECK, "http_health_check": check}]
     endpoints = [_locality(target, ranks[target.priority], urls[target.backend_id], marked=bool(filters)) for target in targets]
     name = f"pool-{_digest(route.model.encode(), 12)}-{_digest(_encode([cluster, endpoints]), 8)}"

@@ -9,6 +9,7 @@ body. Where they disagree there is no route.
 from collections.abc import Iterable, Mapping
 
 from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute
+from controlplane.gateway.traffic import traffic_of
 from controlplane.kubernetes.profile import GatewayProfile
 from controlplane.kubernetes.render.engines import engine_name
 from controlplane.kubernetes.render.manifests import AI_GATEWAY, ENVOY_GATEWAY, Json, Manifest, manifest, name_of, seconds
@@ -54,7 +55,7 @@ def render_ai_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapp
     if len(route.targets) > MAX_TARGETS:
         raise GatewayRejected(f"model '{route.model}' has {len(route.targets)} backends; a route of AI Gateway takes {MAX_TARGETS}")
     exactly = [{"type": "Exact", "name": name, "value": route.model} for name in (AI_GATEWAY_MODEL, headers.MODEL)]
-    traffic = route.traffic
+    traffic = traffic_of(route, backends)
     rule: Json = {
         "name": "model",
         "matches": [{"headers": exactly}],

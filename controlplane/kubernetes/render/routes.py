@@ -126,8 +126,7 @@ def own_traffic(profile: GatewayProfile, route: GatewayRoute, backends: Mapping[
     name = model_name(profile, route)
     targets = [{"group": GATEWAY_API, "kind": "HTTPRoute", "name": name}]
     paths = [backends[target.backend_id].health_path for target in route.targets]
-    with_credential = any(backends[target.backend_id].credential for target in route.targets)
-    spec = {"targetRefs": targets, **traffic(profile, combined, paths, with_credential=with_credential)}
+    spec = {"targetRefs": targets, **traffic(profile, combined, paths)}
     return [manifest(profile, "BackendTrafficPolicy", name, spec, model=route.model)]
 
 

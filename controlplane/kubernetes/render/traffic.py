@@ -5,6 +5,7 @@ A model with settings of its own has a policy on its route, which takes the plac
 
 from collections.abc import Sequence
 
+from controlplane.gateway.clusters import HEALTHY_STATUSES
 from controlplane.gateway.ports import GatewayTraffic
 from controlplane.kubernetes.profile import GatewayProfile
 from controlplane.kubernetes.render.manifests import Json, milliseconds, seconds
@@ -27,7 +28,7 @@ _OUTLIERS: Json = {
 }
 
 
-def traffic(profile: GatewayProfile, own: GatewayTraffic | None = None, health_paths: Sequence[str] = (), *, with_credential: bool = False) -> Json:
+def traffic(profile: GatewayProfile, own: GatewayTraffic | None = None, health_paths: Sequence[str] = ()) -> Json:
     """Return the settings for a model's connections; `health_paths` has one for each engine of a pool, and is empty without a pool."""
     own = own or GatewayTraffic()
     idle = own.silence_timeout_s or profile.stream_idle_timeout_s
@@ -60,18 +61,17 @@ def traffic(profile: GatewayProfile, own: GatewayTraffic | None = None, health_p
         # Other engines are tried, those of the fallback too, before health checks have noticed anything.
         spec["retry"]["numRetries"] = min(len(health_paths), _MAX_TRIES)
         spec["retry"]["numAttemptsPerPriority"] = 2
-        spec["healthCheck"] = _health(health_paths, with_credential)
+        spec["healthCheck"] = _health(health_paths)
     return spec
 
 
-def _health(paths: Sequence[str], with_credential: bool) -> Json:
+def _health(paths: Sequence[str]) -> Json:
     # Never send to engines that are known to be down: with none left the answer is 503 at once (docs/decisions/0017).
     checks: Json = {"passive": _OUTLIERS, "panicThreshold": 0}
     if len(set(paths)) == 1:
         checks["active"] = {
             "type": "HTTP",
-            # Envoy's own question carries no credential: an engine that refuses it for that is there.
-            "http": {"path": paths[0], "expectedStatuses": [200, 401, 403] if with_credential else [200]},
+            "http": {"path": paths[0], "expectedStatuses": list(HEALTHY_STATUSES)},
             "timeout": "2s",
             "interval": "2s",
             "unhealthyThreshold": 2,
