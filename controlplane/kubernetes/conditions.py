@@ -12,7 +12,12 @@ from controlplane.kubernetes.labels import MODEL
 from controlplane.kubernetes.objects import Json, Key, Manifest, key_of
 
 _JUDGED = frozenset({"Accepted", "Programmed", "ResolvedRefs"})
-_NOT_YET = frozenset({"Pending", "Invalid", "AddressNotAssigned", "NoResources", "BackendNotFound", "EndpointsNotFound", "TargetNotFound", "Unknown"})
+_NOT_YET = frozenset(
+    {
+        *("Pending", "Invalid", "AddressNotAssigned", "NoResources", "BackendNotFound", "EndpointsNotFound", "TargetNotFound", "Unknown"),
+        "ResourceNotFound",  # of a patch: Envoy's cluster of the Rate Limit Service comes with the first route
+    }
+)
 _WITHOUT_STATUS = frozenset({"ReferenceGrant", "HTTPRouteFilter", "EnvoyProxy", "GatewayConfig"})
 """Nobody writes conditions of their own for these; what refers to them has them."""
 _SEEN_WITH_ROUTES = frozenset({"Backend", "AIServiceBackend", "BackendSecurityPolicy"})

@@ -54,9 +54,10 @@ def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") ->
 def rank_of(manifest: Manifest) -> int:
     """Return when an object is written: the gateway and its policies (0), what routes refer to (1), routes and what targets one (2).
 
-    Deleted is in reverse. A policy of one model is judged together with the route that it targets, and keeps no other model waiting.
+    Deleted is in reverse. A policy of one model is judged together with the route that it targets, and keeps no other model waiting. Patches
+    change what Envoy Gateway makes of routes: without one there is nothing to patch.
     """
-    if manifest["kind"] in _ROUTES:
+    if manifest["kind"] in _ROUTES or manifest["kind"] == "EnvoyPatchPolicy":
         return 2
     if manifest["kind"] in _FOR_ROUTES:
         return 1

@@ -1,5 +1,6 @@
 """The service behind Envoy Gateway: `ias up` beside it, whose database is rendered, applied, and asked through Envoy Gateway's Envoy."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,6 +17,12 @@ from typing import Any
 import httpx2
 import yaml
 
+from controlplane.kubernetes import objects
+from controlplane.kubernetes.api import open_api
+from controlplane.kubernetes.cluster_api import KubernetesCluster
+from controlplane.kubernetes.desired_state import read_desired_state
+from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway
+from standalone.gateway_commands import load_profile
 from standalone.ports import reserve
 from tests.e2e.world import Tenant, World
 from tests.support.envoy_gateway import EnvoyGateway
@@ -46,9 +53,15 @@ class Served:
         """What `ias gateway render` prints for the service's own database."""
         return list(yaml.load_all(_print("render", "--home", str(self.stack.home), "--profile", str(self.profile)), yaml.CSafeLoader))
 
-    def apply_rendered(self) -> None:
-        """Apply what is published now."""
-        self.apply(self.render())
+    def write(self) -> None:
+        """Have the control plane's own adapter write what is published now, and wait for what the controller says of it."""
+        asyncio.run(self._write())
+
+    async def _write(self) -> None:
+        profile = load_profile(self.profile)
+        state = await read_desired_state((self.stack.home / "secrets/database_url").read_text().strip())
+        async with open_api(self.server.kubeconfig()) as api:
+            await KubernetesGateway(KubernetesCluster(api, profile.gateway), profile, confirm_s=_SETTLE_S).apply(state)
 
     def apply(self, manifests: Sequence[Json]) -> None:
         """Apply manifests and wait until Envoy Gateway has said of each that it took it."""
@@ -116,11 +129,8 @@ def _conditions(status: Json) -> Iterator[Json]:
 
 def path_of(manifest: Mapping[str, Any]) -> str:
     """The path of an object of the API server."""
-    kind, metadata = manifest["kind"].lower(), manifest["metadata"]
-    plural = f"{kind[:-1]}ies" if kind.endswith(("cy", "xy")) and kind != "envoyproxy" else f"{kind}es" if kind.endswith("s") else f"{kind}s"
-    plural = {"envoyproxy": "envoyproxies"}.get(kind, plural)
-    place = f"namespaces/{metadata['namespace']}/" if "namespace" in metadata else ""
-    return f"/apis/{manifest['apiVersion']}/{place}{plural}/{metadata['name']}"
+    metadata = manifest["metadata"]
+    return objects.path_of(manifest["apiVersion"], manifest["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
 @contextmanager
@@ -148,9 +158,10 @@ def served(home: Path, server: KubernetesServer, controller: EnvoyGateway, **cho
         world = World({**stack.ready, "gateway_url": f"http://127.0.0.1:{ports[0].number}"}, stack.ready["admin_password"])
         closing.callback(world.close)
         controller.adopt(namespace, "ias", ports[0].number)
-        yield Served(server, controller, stack, world, namespace, ports[0].number, ports[1].number, profile)
         # Envoy Gateway runs an Envoy for each Gateway, and each Envoy takes a fixed port.
-        server.call("DELETE", f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/gateways/ias")
+        path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/gateways"
+        closing.callback(server.call, "DELETE", path)
+        yield Served(server, controller, stack, world, namespace, ports[0].number, ports[1].number, profile)
 
 
 @contextmanager

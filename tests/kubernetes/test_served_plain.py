@@ -1,6 +1,6 @@
-"""Profile `plain`, the very manifests that we render: a real API server, Envoy Gateway and Envoy, in front of the services of `ias up`.
+"""Profile `plain`, whole: a real API server, Envoy Gateway and Envoy, in front of the services of `ias up` and our Rate Limit Service.
 
-Models are published over REST; `ias gateway render` reads them out of the database, as an operator would.
+Models are published over REST; what is in the database then, the control plane's own adapter writes into the cluster.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from tests.support.envoy_gateway import EnvoyGateway
 from tests.support.kubernetes import KubernetesServer
 
 ROWS = {"instances": [{"feature1": 1.0, "feature2": 2.0}]}
-GLOBAL_LIMIT = 60
+GLOBAL_LIMIT = 40
 """Requests an hour to each model, counted by our Rate Limit Service: more than the other tests send."""
 TENSOR = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [3, 1, 1, 3]}]}
 
@@ -62,7 +62,7 @@ def gateway(
     limit = {"requests": GLOBAL_LIMIT, "unit": "Hour", "service": {"host": "127.0.0.1", "port": free_port()}}
     home = tmp_path_factory.mktemp("plain")
     with served(home, kubernetes_server, envoy_gateway, engineGrpcPort=grpc_port, globalLimit=limit) as running:
-        running.apply_rendered()
+        running.write()
         until(lambda: running.asked("/v1/models").status_code == 401, 20)
         yield running
 
@@ -75,7 +75,7 @@ def tenant(gateway: Served) -> Tenant:
 @pytest.fixture(scope="module")
 def model(gateway: Served, tenant: Tenant) -> str:
     name = gateway.world.publish(tenant)
-    gateway.apply_rendered()
+    gateway.write()
     return name
 
 
@@ -135,7 +135,7 @@ def test_refusals_have_their_status_and_our_shape(gateway: Served, tenant: Tenan
 
 def test_limits_of_the_publication_are_429(gateway: Served, tenant: Tenant) -> None:
     limited = gateway.world.publish(tenant, requestsPerMinute=2, burstLimit=20)
-    gateway.apply_rendered()
+    gateway.write()
     until(lambda: _status(gateway.world, tenant.api_key, limited) == 200, 3)
     answers = [_post(gateway.world, limited, tenant.api_key) for _ in range(25)]
     assert (answers[-1].status_code, answers[-1].json()["error"]["code"]) == (429, "rate_limit_exceeded")
@@ -144,7 +144,7 @@ def test_limits_of_the_publication_are_429(gateway: Served, tenant: Tenant) -> N
 
 def test_the_limit_of_all_envoys_together_is_counted_by_our_rate_limit_service(gateway: Served, tenant: Tenant) -> None:
     crowded = gateway.world.publish(tenant)
-    gateway.apply_rendered()
+    gateway.write()
     until(lambda: _status(gateway.world, tenant.api_key, crowded) == 200, 10)
     statuses = [(answer := _post(gateway.world, crowded, tenant.api_key)).status_code for _ in range(GLOBAL_LIMIT + 1)]
     assert 429 not in statuses[: GLOBAL_LIMIT // 2]
@@ -177,7 +177,7 @@ def test_paths_that_could_be_read_in_two_ways_are_refused_and_nothing_is_upgrade
 
 
 def test_a_traditional_model_is_asked_by_both_protocols(gateway: Served, tenant: Tenant) -> None:
-    with gateway.traditional_model(tenant, gateway.apply_rendered) as key:
+    with gateway.traditional_model(tenant, gateway.write) as key:
         until(lambda: gateway.asked("/models/iris/predict", key, json=ROWS).status_code == 200, 10)
         predicted = gateway.asked("/v1/models/iris:predict", key, json=ROWS)
         assert (predicted.status_code, predicted.json()) == (200, {"predictions": [1]})
@@ -189,7 +189,7 @@ def test_a_traditional_model_is_asked_by_both_protocols(gateway: Served, tenant:
 
 def test_grpc_inference_has_a_listener_of_its_own(gateway: Served, tenant: Tenant, grpc_engine: list[bytes]) -> None:
     message = b"\x0a\x04iris\x2a\x00"  # ModelInferRequest{model_name: "iris", inputs: [{}]}
-    with gateway.traditional_model(tenant, gateway.apply_rendered) as key, grpc.insecure_channel(f"127.0.0.1:{gateway.grpc_port}") as channel:
+    with gateway.traditional_model(tenant, gateway.write) as key, grpc.insecure_channel(f"127.0.0.1:{gateway.grpc_port}") as channel:
         infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
         assert _code(infer, message, "") is grpc.StatusCode.UNAUTHENTICATED
         until(lambda: _code(infer, message, key) is grpc.StatusCode.OK, 20)

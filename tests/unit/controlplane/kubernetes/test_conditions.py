@@ -41,6 +41,7 @@ def policy(*conditions: dict[str, Any]) -> dict[str, Any]:
         (route(condition("Accepted"), controller="another.example/controller"), State.UNSEEN),
         (policy(condition("Accepted", "False", "Invalid")), State.WAITING),
         (policy(condition("Accepted", "False", "Conflicted")), State.REFUSED),
+        (policy(condition("Accepted"), condition("Programmed", "False", "ResourceNotFound")), State.WAITING),
         (policy(condition("Accepted"), condition("Overridden", "True", "Overridden")), State.ACCEPTED),
         ({**route(), "kind": "ReferenceGrant"}, State.ACCEPTED),
         ({**route(), "kind": "Backend"}, State.ACCEPTED),
