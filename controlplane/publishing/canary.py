@@ -53,9 +53,14 @@ def probes(kind: Kind, model: str) -> Sequence[Probe]:
     ]
 
 
-def refused_without_key(status: int) -> bool:
-    """Whether a request without a key was turned away for that."""
-    return status == 401
+def meaning_without_key(status: int, code: str) -> Seen:
+    """Tell what an answer to a request without a key means; REACHED: it was turned away for that.
+
+    A gateway that does not know the path yet has just been made: Envoy Gateway has accepted its routes, and Envoy takes them a moment later.
+    """
+    if status == 401:
+        return Seen.REACHED
+    return Seen.NOT_YET if (status, code) == (404, "unknown_url") else Seen.FAILED
 
 
 def meaning(status: int, code: str) -> Seen:

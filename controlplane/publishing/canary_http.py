@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from controlplane.publishing.canary import TAG, Probe, Seen, meaning, probes, read_error, refused_without_key
+from controlplane.publishing.canary import TAG, Probe, Seen, meaning, meaning_without_key, probes, read_error
 from controlplane.publishing.ports import CanaryFailed, Flight
 from ias import headers
 
@@ -33,18 +33,18 @@ class HttpCanary:
         self._seconds = seconds
 
     async def fly(self, flight: Flight) -> str | None:
-        last = "nothing was asked yet"
+        answers = ["nothing was asked yet"]
         verify = ssl.create_default_context() if self._url.startswith("https://") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         async with httpx2.AsyncClient(base_url=self._url, timeout=self._seconds, verify=verify, trust_env=False, follow_redirects=False) as client:
             try:
                 async with asyncio.timeout(self._seconds):
                     if flight.require_api_key:
-                        await self._without_key(client, flight)
+                        await self._without_key(client, flight, answers)
                     refusals = []
                     for probe in probes(flight.kind, flight.model):
                         while True:
                             answer = await self._ask(client, flight, probe, flight.api_key)
-                            last = f"{probe.name} with the key: {answer}"
+                            answers.append(f"{probe.name} with the key: {answer}")
                             if (seen := meaning(answer.status, answer.code)) is not Seen.NOT_YET:
                                 break
                             await asyncio.sleep(_AGAIN_S)
@@ -52,17 +52,22 @@ class HttpCanary:
                             return None
                         if seen is Seen.LIMITED:
                             return f"The canary was limited ({answer}): that the engine answers is not proven."
-                        refusals.append(last)
+                        refusals.append(answers[-1])
                         if seen is Seen.FAILED:
                             break
                     raise CanaryFailed("; ".join(refusals))
             except TimeoutError:
-                raise CanaryFailed(f"no good answer within {self._seconds:g} s; the last was {last}") from None
+                raise CanaryFailed(f"no good answer within {self._seconds:g} s; the last was {answers[-1]}") from None
 
-    async def _without_key(self, client: httpx2.AsyncClient, flight: Flight) -> None:
+    async def _without_key(self, client: httpx2.AsyncClient, flight: Flight, answers: list[str]) -> None:
         probe = probes(flight.kind, flight.model)[0]
-        answer = await self._ask(client, flight, probe, None)
-        if not refused_without_key(answer.status):
+        while True:
+            answer = await self._ask(client, flight, probe, None)
+            answers.append(f"{probe.name} without a key: {answer}")
+            if (seen := meaning_without_key(answer.status, answer.code)) is not Seen.NOT_YET:
+                break
+            await asyncio.sleep(_AGAIN_S)
+        if seen is not Seen.REACHED:
             raise CanaryFailed(f"a request without a key got {answer} and not 401")
 
     async def _ask(self, client: httpx2.AsyncClient, flight: Flight, probe: Probe, api_key: str | None) -> _Answer:

@@ -90,15 +90,19 @@ class KubernetesServer:
     def call(self, method: str, path: str, body: object = None, *, content_type: str = "application/json", token: str = _ADMIN_TOKEN) -> Json:
         """Call the API as the administrator, or whoever has a token; raises KubernetesAnswered for a status that is no success."""
         headers = {"authorization": f"Bearer {token}", "content-type": content_type}
-        request = urllib.request.Request(
-            f"{self.url}{path}", method=method, headers=headers, data=None if body is None else json.dumps(body).encode()
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context(cafile=str(self.certificate))) as answer:
-                found: Json = json.loads(answer.read() or b"{}")
-                return found
-        except urllib.error.HTTPError as error:
-            raise KubernetesAnswered(error.code, error.read().decode()) from None
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.url}{path}", method=method, headers=headers, data=data)
+        deadline = time.monotonic() + _START_S
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context(cafile=str(self.certificate))) as answer:
+                    found: Json = json.loads(answer.read() or b"{}")
+                    return found
+            except urllib.error.HTTPError as error:
+                # 429: the server has started, and does not serve this kind yet.
+                if error.code != 429 or time.monotonic() > deadline:
+                    raise KubernetesAnswered(error.code, error.read().decode()) from None
+                time.sleep(0.1)
 
     def apply(self, path: str, body: Mapping[str, Any], manager: str = "tests") -> Json:
         """Server-side apply by somebody else than we: strict, and taking over what it names."""

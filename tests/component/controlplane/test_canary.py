@@ -74,6 +74,20 @@ async def test_a_gateway_that_lets_anybody_in_fails() -> None:
         assert await HttpCanary(url, 10).fly(Flight("m", "traditional", None, False, KEY)) is None, "unless it is open to all"
 
 
+async def test_a_gateway_that_does_not_know_the_path_yet_is_waited_for() -> None:
+    def reply(path: str, has_key: bool, before: int) -> Reply:
+        if has_key:
+            return 200, {}
+        return (404, error("unknown_url")) if before < 3 else (401, {})
+
+    async with gateway(reply) as (url, asked):
+        assert await HttpCanary(url, 10).fly(FLIGHT) is None
+    assert len(asked) == 5
+    async with gateway(lambda path, has_key, before: (404, error("unknown_url"))) as (url, _):
+        with pytest.raises(CanaryFailed, match=r"the last was chat without a key: 404 \(unknown_url"):
+            await HttpCanary(url, 0.2).fly(FLIGHT)
+
+
 async def test_an_engine_that_does_something_else_is_asked_for_that() -> None:
     def reply(path: str, has_key: bool, before: int) -> Reply:
         if not has_key:
