@@ -108,6 +108,11 @@ test-vllm: $(VENV)/dev.stamp ## The ledger beside a real vLLM on the CPU (VLLM_V
 protos: $(VENV)/dev.stamp ## Regenerate the code beside protos/*.proto
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/*.proto
 
+.PHONY: bench-kubernetes
+bench-kubernetes: $(VENV)/dev.stamp ## Publish until usable on Kubernetes, changes under load, beside 10, 100 and 1,000 models
+	@$(BIN)/python -m tools.kubernetes_binaries
+	@tools/isolated.sh $(BIN)/python -m benchmarks.kubernetes $(ARGS)
+
 .PHONY: bench-%
 bench-%: $(VENV)/dev.stamp ## Run benchmarks/<name>.py: pairs in one run, ends with a RESULT line
 	@$(BIN)/python -m benchmarks.$(subst -,_,$*)

@@ -43,7 +43,7 @@ async def until(client: httpx2.AsyncClient, model: str, key: str, status: int, s
 
 
 async def measure(gateway: str, api: str, token: str, tenant: str, tenant_key: str, rounds: int, rate: int, seconds: float) -> dict[str, Any]:
-    async with httpx2.AsyncClient(base_url=api, timeout=30, headers={"authorization": f"Bearer {token}"}) as admin, _client(gateway) as client:
+    async with httpx2.AsyncClient(base_url=api, timeout=30, headers={"authorization": f"Bearer {token}"}) as admin, gateway_client(gateway) as client:
         (engine,) = [one for one in (await admin.get("/api/backend")).json()["items"] if "sim-chat" in one["models"]]
         await admin.post("/api/backend", json={"name": "sim", "baseUrl": engine["baseUrl"]})
         await admin.post("/api/backend", json={"name": "twin", "baseUrl": engine["baseUrl"]})
@@ -101,7 +101,7 @@ async def _under_load(admin: httpx2.AsyncClient, client: httpx2.AsyncClient, key
     return statuses, changes
 
 
-def _client(gateway: str) -> httpx2.AsyncClient:
+def gateway_client(gateway: str) -> httpx2.AsyncClient:
     limits = httpx2.Limits(max_connections=200, max_keepalive_connections=200)
     return httpx2.AsyncClient(base_url=gateway, timeout=30, trust_env=False, limits=limits)
 
