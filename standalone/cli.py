@@ -14,6 +14,7 @@ import typer
 from controlplane.backends.rules import canonical_base_url
 from controlplane.gateway.bootstrap import Metering
 from extproc import inspect_spool
+from standalone.gateway_cluster import apply_command, diff_command
 from standalone.gateway_commands import gateway
 from standalone.home import default_path, service_addresses
 from standalone.up import Options, up
@@ -25,6 +26,8 @@ spool = typer.Typer(no_args_is_help=True, help="Look into the spools of usage ev
 app.add_typer(spool, name="spool")
 audit = typer.Typer(no_args_is_help=True, help="The audit log in the database.")
 app.add_typer(audit, name="audit")
+gateway.command("diff")(diff_command)
+gateway.command("apply")(apply_command)
 app.add_typer(gateway, name="gateway")
 
 

@@ -10,8 +10,8 @@ import typer
 import yaml
 
 from controlplane.gateway.ports import GatewayRejected, GatewayState
-from controlplane.kubernetes.desired_state import StateInvalid, read_desired_state, read_state_file
-from controlplane.kubernetes.profile import GatewayProfile, ProfileInvalid, read_profile
+from controlplane.kubernetes.desired_state import StateInvalid, read_desired_state, read_profile_file, read_state_file
+from controlplane.kubernetes.profile import ProfileInvalid
 from controlplane.kubernetes.render.rate_limits import rate_limit_rules
 from controlplane.kubernetes.render.rendering import render
 from controlplane.settings import DatabaseSettings
@@ -33,7 +33,7 @@ HomeOption = Annotated[
 def render_command(profile: ProfileOption, state: StateOption = None, home: HomeOption = None) -> None:
     """Print every manifest of the gateway as YAML, in the order of (apiVersion, kind, namespace, name)."""
     try:
-        manifests = render(load_state(state, home), load_profile(profile))
+        manifests = render(load_state(state, home), read_profile_file(profile))
     except (ConfigError, GatewayRejected, ProfileInvalid, StateInvalid, OSError) as error:
         typer.echo(f"ias gateway render: {error}", err=True)
         raise typer.Exit(1) from None
@@ -44,19 +44,11 @@ def render_command(profile: ProfileOption, state: StateOption = None, home: Home
 def rate_limits_command(profile: ProfileOption) -> None:
     """Print IAS_RATE_LIMITS for the Rate Limit Service: the limits of the profile, of which Envoy Gateway tells it nothing."""
     try:
-        rules = rate_limit_rules(load_profile(profile))
+        rules = rate_limit_rules(read_profile_file(profile))
     except (ProfileInvalid, OSError) as error:
         typer.echo(f"ias gateway rate-limits: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(json.dumps(rules))
-
-
-def load_profile(path: Path) -> GatewayProfile:
-    """Read a profile; raises ProfileInvalid."""
-    try:
-        return read_profile(yaml.safe_load(path.read_bytes()))
-    except yaml.YAMLError as error:
-        raise ProfileInvalid(f"{path} is not YAML: {error}") from error
 
 
 def load_state(path: Path | None, home: Path | None) -> GatewayState:

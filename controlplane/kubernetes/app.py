@@ -8,16 +8,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.kubernetes.api import open_api
 from controlplane.kubernetes.cluster_api import KubernetesCluster
 from controlplane.kubernetes.conditions import Standing
+from controlplane.kubernetes.desired_state import read_profile_file
 from controlplane.kubernetes.events import KubernetesEvents
 from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway
 from controlplane.kubernetes.leader import Leader
-from controlplane.kubernetes.profile import GatewayProfile, ProfileInvalid, read_profile
+from controlplane.kubernetes.profile import GatewayProfile, ProfileInvalid
 from controlplane.kubernetes.reconciler import ClusterWatcher
 from controlplane.kubernetes.repository import StandingRepository
 from controlplane.publishing.reconciler import Reconciler
@@ -42,7 +42,7 @@ class KubernetesWork:
 @asynccontextmanager
 async def open_kubernetes(settings: ApiSettings, engine: AsyncEngine) -> AsyncIterator[KubernetesWork]:
     """Make it all; nothing is asked of the cluster yet. Raises ProfileInvalid, OSError, or GatewayUnreachable when no cluster is known."""
-    profile = load_profile(settings)
+    profile = _profile(settings)
 
     async def keep(standings: Mapping[str, Standing]) -> None:
         async with unit_of_work(engine) as uow:
@@ -59,13 +59,10 @@ async def open_kubernetes(settings: ApiSettings, engine: AsyncEngine) -> AsyncIt
         yield KubernetesWork(leader, watcher, reconciler)
 
 
-def load_profile(settings: ApiSettings) -> GatewayProfile:
+def _profile(settings: ApiSettings) -> GatewayProfile:
     """Read the installation's profile, which must say the same of metering as the settings."""
     path = settings.kubernetes_profile or Path()
-    try:
-        profile = read_profile(yaml.safe_load(path.read_bytes()))
-    except yaml.YAMLError as error:
-        raise ProfileInvalid(f"{path} is not YAML: {error}") from error
+    profile = read_profile_file(path)
     if profile.metering != settings.metering:
         raise ProfileInvalid(f"{path} says metering '{profile.metering}', and IAS_METERING '{settings.metering}': they must be the same")
     return profile

@@ -20,9 +20,8 @@ import yaml
 from controlplane.kubernetes import objects
 from controlplane.kubernetes.api import open_api
 from controlplane.kubernetes.cluster_api import KubernetesCluster
-from controlplane.kubernetes.desired_state import read_desired_state
+from controlplane.kubernetes.desired_state import read_desired_state, read_profile_file
 from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway
-from standalone.gateway_commands import load_profile
 from standalone.ports import reserve
 from tests.e2e.world import Tenant, World
 from tests.support.envoy_gateway import EnvoyGateway
@@ -58,7 +57,7 @@ class Served:
         asyncio.run(self._write())
 
     async def _write(self) -> None:
-        profile = load_profile(self.profile)
+        profile = read_profile_file(self.profile)
         state = await read_desired_state((self.stack.home / "secrets/database_url").read_text().strip())
         async with open_api(self.server.kubeconfig()) as api:
             await KubernetesGateway(KubernetesCluster(api, profile.gateway), profile, confirm_s=_SETTLE_S).apply(state)

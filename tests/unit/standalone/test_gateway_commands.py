@@ -86,3 +86,11 @@ def test_without_a_database_it_says_which_setting_is_missing(profile: Path, tmp_
     monkeypatch.delenv("IAS_DATABASE_URL", raising=False)
     code, printed = run("render", "--profile", profile, "--home", tmp_path)
     assert (code, "IAS_DATABASE_URL" in printed) == (1, True)
+
+
+def test_a_cluster_that_is_not_known_is_told(profile: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    for command in ("diff", "apply"):
+        code, printed = run(command, "--profile", profile, "--state", state)
+        assert (code, printed.count("\n")) == (2, 1)
+        assert f"ias gateway {command}: the Kubernetes API is not known: no IAS_KUBERNETES_KUBECONFIG is given" in printed
