@@ -42,7 +42,7 @@ def running() -> Iterator[tuple[Served, str]]:
         server = stack.enter_context(running_kubernetes())
         controller = stack.enter_context(running_envoy_gateway(server))
         service = stack.enter_context(served(home, server, controller))
-        yield service, stack.enter_context(control_plane(service)).url
+        yield service, stack.enter_context(control_plane(service, IAS_PUBLICATIONS_PER_ORG="10000")).url
 
 
 async def bring_up(service: Served, api: str, tenant: str) -> float:

@@ -13,7 +13,7 @@ from tests.e2e.world import CHAT, Tenant, simulate, until
 from tests.kubernetes.ai_gateway_stand_in import StandIn, generated, running_stand_in
 from tests.kubernetes.served import Served, served
 from tests.support.envoy_gateway import EnvoyGateway
-from tests.support.kubernetes import KubernetesServer, crds
+from tests.support.kubernetes import KubernetesServer
 
 CHAT_PATH = "/v1/chat/completions"
 
@@ -26,10 +26,12 @@ def stand_in() -> Iterator[StandIn]:
 
 @pytest.fixture(scope="module")
 def gateway(
-    kubernetes_server: KubernetesServer, envoy_gateway: EnvoyGateway, stand_in: StandIn, tmp_path_factory: pytest.TempPathFactory
+    kubernetes_server: KubernetesServer,
+    aigw_crds: None,
+    envoy_gateway: EnvoyGateway,
+    stand_in: StandIn,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Served]:
-    if not crds("aigw"):
-        pytest.skip("AI Gateway's CRDs are not here: `make crds`")
     with served(tmp_path_factory.mktemp("aigateway"), kubernetes_server, envoy_gateway, profile="aigateway") as running:
         apply(running, stand_in)
         until(lambda: running.asked("/v1/models").status_code == 401, 20)

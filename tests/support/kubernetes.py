@@ -240,11 +240,14 @@ def kubernetes(kubernetes_server: KubernetesServer) -> Iterator[KubernetesServer
 
 
 @pytest.fixture(scope="session")
+def aigw_crds(kubernetes_server: KubernetesServer) -> None:
+    """For tests that need AI Gateway's CRDs: without them they are left out (`tests/kubernetes/conftest.py`)."""
+
+
+@pytest.fixture(scope="session")
 def kserve_crds(kubernetes_server: KubernetesServer) -> None:
-    """KServe's CRDs, which take longer than all others together."""
-    if not (files := crds("kserve")):
-        pytest.skip("KServe's CRDs are not here: `make crds`")
-    kubernetes_server.install(files)
+    """KServe's CRDs, which take longer than all others together; without them the test is left out."""
+    kubernetes_server.install(crds("kserve"))
 
 
 @pytest.fixture
