@@ -98,7 +98,7 @@ class Reconciler:
         retry = RETRY_SECONDS
         while True:
             self._woken.clear()
-            pause = self._interval_s
+            pause, failed = self._interval_s, False
             try:
                 await self._reconcile()
                 retry = RETRY_SECONDS
@@ -107,18 +107,18 @@ class Reconciler:
                     log.error("gateway is not at the desired state", reason=str(error), retry_in_seconds=retry)
                 else:
                     log.exception("gateway was not reconciled", retry_in_seconds=retry)
-                pause, retry = retry, min(retry * 2, LONGEST_RETRY_SECONDS)
-            await self._rest(pause)
+                pause, retry, failed = retry, min(retry * 2, LONGEST_RETRY_SECONDS), True
+            await self._rest(pause, failed)
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait for the next reason: somebody wakes, or the time has come and it is for this process to look."""
+    async def _rest(self, seconds: float, failed: bool) -> None:
+        """Wait for the next reason: somebody wakes, or the time has come and it is for this process to look: whoever failed tries again."""
         while True:
             try:
                 async with asyncio.timeout(seconds):
                     await self._woken.wait()
                 return
             except TimeoutError:
-                if self._resyncs():
+                if failed or self._resyncs():
                     return
 
     async def _reconcile(self) -> None:
