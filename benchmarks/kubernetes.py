@@ -26,6 +26,7 @@ from tests.support.kubernetes import running_kubernetes
 
 MODELS = (10, 100, 1_000)
 _REQUESTS = 200
+_PATIENCE_S = 320
 _FILL = """
 INSERT INTO publications (id, model, org_id, model_type, upstream_model, backend_id, status, external_path)
 SELECT gen_random_uuid(), 'bulk-' || n, (SELECT id FROM orgs WHERE slug = $1), 'openai', 'sim-chat', (SELECT id FROM backends WHERE name = 'twin'),
@@ -36,19 +37,22 @@ FROM generate_series((SELECT count(*) FROM publications WHERE model LIKE 'bulk-%
 
 @contextmanager
 def running() -> Iterator[tuple[Served, str]]:
-    """Everything, and the address of a control plane whose gateway is the cluster."""
+    """Everything, and the address of a control plane whose gateway is the cluster; it may wait for a thousand models to be judged."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ias-bench-", ignore_cleanup_errors=True)))
         server = stack.enter_context(running_kubernetes())
         controller = stack.enter_context(running_envoy_gateway(server))
         service = stack.enter_context(served(home, server, controller))
-        yield service, stack.enter_context(control_plane(service, IAS_PUBLICATIONS_PER_ORG="10000")).url
+        yield service, stack.enter_context(control_plane(service, IAS_PUBLICATIONS_PER_ORG="10000", IAS_KUBERNETES_CONFIRM_SECONDS="300")).url
 
 
 async def bring_up(service: Served, api: str, tenant: str) -> float:
     """Publish the first model: the gateway itself is made with it, and an Envoy started. Seconds until it answers."""
     headers = {"authorization": f"Bearer {service.world.admin.token}"}
-    async with httpx2.AsyncClient(base_url=api, timeout=120, headers=headers) as admin, publishing.gateway_client(service.world.gateway) as client:
+    async with (
+        httpx2.AsyncClient(base_url=api, timeout=_PATIENCE_S, headers=headers) as admin,
+        publishing.gateway_client(service.world.gateway) as client,
+    ):
         began = time.perf_counter()
         made = await admin.post("/api/models/first/publish", json={"config": {"tenantId": tenant, "upstreamModel": "sim-chat"}})
         assert made.status_code == 201, made.text
@@ -63,7 +67,10 @@ async def beside(service: Served, api: str, tenant: str, models: int) -> dict[st
     finally:
         await database.close()
     headers = {"authorization": f"Bearer {service.world.admin.token}"}
-    async with httpx2.AsyncClient(base_url=api, timeout=120, headers=headers) as admin, publishing.gateway_client(service.world.gateway) as client:
+    async with (
+        httpx2.AsyncClient(base_url=api, timeout=_PATIENCE_S, headers=headers) as admin,
+        publishing.gateway_client(service.world.gateway) as client,
+    ):
         config = {"tenantId": tenant, "upstreamModel": "sim-chat", "backend": "sim"}
         times = []
         # The first writes all that were filled in; the second one model.
