@@ -65,3 +65,13 @@ port: {{ (index (include "ias.ports" .root | fromJson) .component).grpc }}
 {{- end -}}
 {{- $found | uniq | toJson -}}
 {{- end -}}
+
+{{/* What the Rate Limit Service must know: descriptors of Envoy Gateway bring no limit (`controlplane/kubernetes/render/rate_limits.py`). JSON. */}}
+{{- define "ias.rateLimits" -}}
+{{- $domain := printf "%s/%s/*" (include "ias.gatewayNamespace" .) .Values.gateway.profile.gateway -}}
+{{- $entries := list (list "httproute/*" "httproute/*") (list "rule-0-*" "rule-0-*") -}}
+{{- with .Values.ratelimit -}}
+{{- $rule := dict "name" "requests to this model" "domain" $domain "entries" $entries -}}
+{{- list (merge $rule (dict "requests_per_unit" (.requests | int64) "unit" (lower .unit))) | toJson -}}
+{{- end -}}
+{{- end -}}

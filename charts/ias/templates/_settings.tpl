@@ -46,6 +46,7 @@ IAS_SPOOL_TOTAL_BYTES: {{ div (mul $values.extproc.spool.gibibytes 1073741824 4)
 IAS_DRAIN_S: {{ $values.ratelimit.drainSeconds }}
 {{- /* Clients are told of their own limits, by extauth. */}}
 IAS_TELL_LIMITS: false
+IAS_RATE_LIMITS: {{ include "ias.rateLimits" .root | quote }}
 {{- end }}
 {{- end -}}
 

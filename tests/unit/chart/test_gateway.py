@@ -1,5 +1,6 @@
 """The gateway of the chart: the profile that the control plane reads, and the rights that it needs to write what it renders from it."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 from controlplane.gateway.ports import GatewayState
 from controlplane.kubernetes import rbac
 from controlplane.kubernetes.profile import GatewayProfile, Listener, read_profile
+from controlplane.kubernetes.render.rate_limits import rate_limit_rules
 from controlplane.kubernetes.render.rendering import render
 from tests.support.chart import GOLDEN, NAMESPACE, RELEASE, Manifest, golden_values, manifests, pods
 from tests.support.gateway_profiles import ORDINARY
@@ -54,6 +56,13 @@ def test_envoy_ends_a_request_before_a_stopping_extproc_gives_it_up(name: str) -
     [container] = pods(manifests(name))["extproc"]["spec"]["containers"]
     [drain] = [int(one["value"]) for one in container["env"] if one["name"] == "IAS_DRAIN_S"]
     assert profile_of(name).max_stream_duration_s <= drain
+
+
+def test_the_rate_limit_service_knows_the_limit_that_the_gateway_asks_for() -> None:
+    [container] = pods(manifests("full"))["ratelimit"]["spec"]["containers"]
+    [told] = [one["value"] for one in container["env"] if one["name"] == "IAS_RATE_LIMITS"]
+    assert json.loads(told) == rate_limit_rules(profile_of("full"))
+    assert json.loads(told)[0]["requests_per_unit"] == 1_000_000
 
 
 # --- rights ---
