@@ -15,6 +15,8 @@ from tests.kubernetes.served import Served, served
 from tests.support.envoy_gateway import EnvoyGateway
 from tests.support.kubernetes import KubernetesServer
 
+pytestmark = pytest.mark.timeout(300)  # the first test waits for an API server, Envoy Gateway and `ias up`
+
 CHAT_PATH = "/v1/chat/completions"
 
 

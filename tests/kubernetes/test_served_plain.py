@@ -20,6 +20,8 @@ from tests.kubernetes.served import Served, served
 from tests.support.envoy_gateway import EnvoyGateway
 from tests.support.kubernetes import KubernetesServer
 
+pytestmark = pytest.mark.timeout(300)  # the first test waits for an API server, Envoy Gateway and `ias up`
+
 ROWS = {"instances": [{"feature1": 1.0, "feature2": 2.0}]}
 GLOBAL_LIMIT = 40
 """Requests an hour to each model, counted by our Rate Limit Service: more than the other tests send."""
