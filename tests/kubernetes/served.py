@@ -60,7 +60,7 @@ class Served:
         profile = read_profile_file(self.profile)
         state = await read_desired_state((self.stack.home / "secrets/database_url").read_text().strip())
         async with open_api(self.server.kubeconfig()) as api:
-            await KubernetesGateway(KubernetesCluster(api, profile.gateway), profile, confirm_s=_SETTLE_S).apply(state)
+            await KubernetesGateway(KubernetesCluster(api, profile.gateway, profile.namespace), profile, confirm_s=_SETTLE_S).apply(state)
 
     def apply(self, manifests: Sequence[Json]) -> None:
         """Apply manifests and wait until Envoy Gateway has said of each that it took it."""
