@@ -156,7 +156,7 @@ class ApiSettings(DatabaseSettings, MailSettings, CountersSettings, EgressSettin
     """Keys that one user may have at once, revoked ones not counted."""
 
     validations_per_minute: int = Field(default=30, ge=1, le=1_000_000)
-    """Keys that one client address may have checked by `POST /api/validate-api-key` in a minute, in each process; some more at once."""
+    """Keys that one client address may have checked by `POST /api/validate-api-key` in a minute; some more at once."""
 
     gateway_dir: Path | None = None
     """Folder of Envoy's file xDS that publishing writes; empty: this process configures no gateway."""

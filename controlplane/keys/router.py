@@ -68,8 +68,8 @@ async def revoke_keys_of_org(org: str, body: BulkRevokeBody, access: Annotated[A
 @router.post("/validate-api-key", name="key.validate", dependencies=[PUBLIC])
 async def validate_key(body: ValidateBody, request: Request, runtime: RuntimeNow) -> ValidationView:
     """Say whether the gateway would take a key now, and what the key may use. Needs no sign-in; an address may not ask often."""
-    validation.check_pace(runtime.validation_pace, request.state.client_address)
-    async with unit_of_work(runtime.engine) as uow:  # without an audit row: nobody has signed in, and nothing is written
+    await validation.check_pace(runtime.engine, runtime.validation_pace, request.state.client_address)
+    async with unit_of_work(runtime.engine) as uow:  # without an audit row: nobody has signed in
         return await validation.validate(uow, body.api_key.get_secret_value(), runtime.key_rules)
 
 

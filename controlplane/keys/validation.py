@@ -4,18 +4,23 @@ A text that is no key at all is refused at once: its form and checksum are publi
 digest, whether the key is unknown, has another secret, or has ended; and one address may not ask often.
 """
 
+import hashlib
 import math
 import time
 from datetime import UTC, datetime
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 from controlplane.client_address import block_of
 from controlplane.errors import Problem
-from controlplane.keys.pace import Pace
+from controlplane.keys.pace import Pace, ask
 from controlplane.keys.repository import KeyRepository
 from controlplane.keys.rules import KeyRules
 from controlplane.keys.schemas import ValidationView, ValidKeyView
 from controlplane.repository import EVERYTHING
-from controlplane.unit_of_work import UnitOfWork
+from controlplane.sign_in.back_off import Counted, Record
+from controlplane.sign_in.repository import AttemptRepository
+from controlplane.unit_of_work import UnitOfWork, unit_of_work
 from ias.apikeys import parse_key
 from ias.model_patterns import is_allowed
 
@@ -23,9 +28,15 @@ _INVALID = ValidationView(valid=False)
 _NO_DIGEST = bytes(32)
 
 
-def check_pace(pace: Pace, address: str) -> None:
-    """Raise Problem 429 for an address that asks too often."""
-    if (wait_s := pace.wait_s(block_of(address), time.monotonic())) > 0:
+async def check_pace(engine: AsyncEngine, pace: Pace, address: str) -> None:
+    """Raise Problem 429 for an address that asks too often, at whichever replica."""
+    block = block_of(address)
+    wait_s = pace.refused_s(block, time.monotonic())
+    if wait_s == 0:
+        wait_s = await _ask(engine, block, pace.per_minute)
+        if wait_s > 0:
+            pace.refuse(block, time.monotonic() + wait_s)
+    if wait_s > 0:
         seconds = math.ceil(wait_s)
         raise Problem(
             429,
@@ -33,6 +44,16 @@ def check_pace(pace: Pace, address: str) -> None:
             f"Too many keys were checked from your address. Try again in {seconds} s.",
             headers={"retry-after": str(seconds)},
         )
+
+
+async def _ask(engine: AsyncEngine, block: str, per_minute: int) -> float:
+    now, subject = datetime.now(UTC), {Counted.ADDRESS: hashlib.sha256(f"validate-api-key\0{block}".encode()).digest()}
+    async with unit_of_work(engine) as uow:
+        attempts = AttemptRepository(uow, EVERYTHING)
+        wait_s, paid_off = ask((await attempts.records(subject, now))[Counted.ADDRESS].not_before, now, per_minute)
+        if wait_s == 0:
+            await attempts.store(subject, {Counted.ADDRESS: Record(0, paid_off)}, now)
+    return wait_s
 
 
 async def validate(uow: UnitOfWork, text: str, key_rules: KeyRules) -> ValidationView:

@@ -1,13 +1,16 @@
 """`POST /api/validate-api-key`: true to its holder, no help to a guesser."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import event
 
 from controlplane.ids import new_id
+from controlplane.keys.pace import Pace
 from ias.apikeys import ApiKey, new_key, parse_key
 from tests.component.controlplane.world import World
 
@@ -103,7 +106,7 @@ async def test_a_near_miss_costs_what_an_unknown_key_costs(world: World, key: di
         assert not await is_valid(world, text)
         costs.append((list(statements), len(digests)))
     assert costs[0] == costs[1] == costs[2]
-    assert (len(costs[0][0]), costs[0][1]) == (1, 1)
+    assert (len(costs[0][0]), costs[0][1]) == (3 + 1, 1), "three keep the pace of the address, one reads the key"
 
 
 @pytest.mark.parametrize("text", ["", "x", "ias_live_", "sk-" + "a" * 48, "\ud800", "\x00", "ias_live_" + "0" * 57])
@@ -123,6 +126,14 @@ async def test_an_address_may_not_ask_often(world: World, key: dict[str, Any]) -
     assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 2
     assert answers[-1].json()["code"] == "too_many_attempts"
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 2
+
+
+async def test_the_pace_holds_over_all_replicas(world: World, app: FastAPI, key: dict[str, Any]) -> None:
+    statuses = []
+    for _ in range(3):
+        app.state.runtime = replace(app.state.runtime, validation_pace=Pace(30))  # what another process remembers: nothing
+        statuses += [(await ask(world, key["apiKey"])).status_code for _ in range(4)]
+    assert statuses == [200] * 10 + [429] * 2
 
 
 async def test_a_key_under_a_pepper_that_is_not_here_is_neither_valid_nor_invalid(world: World, key: dict[str, Any]) -> None:
