@@ -18,9 +18,10 @@ local OPEN, SWEPT, CLEARED, SETTLED = 0, 1, 2, 3
 local IS_CALENDAR = {d = true, w = true, m = true}
 local IS_TOKENS = {t = true, d = true, w = true, m = true}
 
-local function floor_div(a, b)  -- exact; math.floor(a / b) rounds twice
+local function floor_div(a, b)  -- exact up to MAX; math.floor(a / b) rounds twice
   local rest = math.fmod(a, b)
-  return (a - (rest < 0 and rest + b or rest)) / b
+  local whole = (a - rest) / b
+  return rest < 0 and whole - 1 or whole
 end
 
 local function ceil_div(a, b) return -floor_div(-a, b) end

@@ -5,7 +5,7 @@ local ASKED = 3600000
 
 local function asked(b) return org .. 'a:' .. b.period .. ':' .. b.name end
 
-local reply, changed, noted = {now}, {}, {}
+local reply, changed = {now}, {}
 
 local function add(b, hits)
   b.w = math.min(MAX, math.max(0, b.w + hits * b.P))
@@ -14,7 +14,7 @@ end
 
 -- Whether it is of something that has happened already: given back, or charged behind a question.
 local function is_owed(b, hits, own)
-  return hits < 0 or hits > 0 and own and (noted[b.key] or redis.call('EXISTS', asked(b)) == 1)
+  return hits < 0 or hits > 0 and own and redis.call('EXISTS', asked(b)) == 1
 end
 
 -- What is owed first, then the rest step by step: a request may name a bucket twice. What was taken is given back if a later step does not fit.
@@ -34,10 +34,7 @@ local function take(first, last)
       taken[#taken + 1] = i
       add(b, hits)
     end
-    if hits == 0 then
-      noted[b.key] = true
-      redis.call('SET', asked(b), '', 'PX', ASKED)
-    end
+    if hits == 0 then redis.call('SET', asked(b), '', 'PX', ASKED) end
   end
   if refused then
     for _, i in ipairs(taken) do add(bucket(ARGV[i]), -tonumber(ARGV[i + 1])) end

@@ -10,7 +10,7 @@ from redis import Redis
 from ratelimit import hits_valkey, layout
 from ratelimit.hits_local import LocalHits
 from ratelimit.hits_valkey import ValkeyHitStore
-from ratelimit.ports import ASKED_MS, HitRequest, Hits, HitStore, Limit, LimitState, StoreUnavailable
+from ratelimit.ports import ASKED_MS, MAX_LEVEL, MAX_TOKENS, HitRequest, Hits, HitStore, Limit, LimitState, StoreUnavailable
 from ratelimit.resp import Address
 from ratelimit.script_runner import ScriptRunner
 from ratelimit.scripts import HIT_SCRIPTS
@@ -90,6 +90,12 @@ async def test_what_was_asked_for_before_is_charged_whatever_is_left(store: HitS
     ((state,),) = await store.take([asks])
     assert (state.free, state.remaining) == (7 - 82, 0)
     assert 76 * 60_000 // 7 - 5_000 < state.retry_ms <= 76 * 60_000 // 7 + 1, "until one more fits"
+
+
+async def test_debt_ends_where_numbers_end(store: HitStore) -> None:
+    asks, charges = HitRequest("d", (Hits(A, 0, on_its_own=True),)), HitRequest("d", (Hits(A, MAX_TOKENS, on_its_own=True),))
+    _, ((state,)), ((again,)) = await store.take([asks, charges, charges])
+    assert state.free == again.free == (7 * 60_000 - (MAX_LEVEL - 1)) // 60_000
 
 
 async def test_a_cost_that_nobody_asked_for_before_is_charged_only_if_it_fits(store: HitStore) -> None:

@@ -33,7 +33,7 @@ MUTANTS = [
     Mutant("b.w = math.max(0, b.w - (now - b.t) * b.L)\n    b.t = now", "b.w = math.max(0, b.w - (now - b.t) * b.L)"),
     Mutant("math.max(0, b.w - (now - b.t) * b.L)", "math.max(0, b.w - (now - b.t) * b.L - b.h)"),
     Mutant("if b.w == 0 and b.h == 0 then", "if b.w == 0 then"),
-    Mutant("(rest < 0 and rest + b or rest)", "rest"),
+    Mutant("rest < 0 and whole - 1 or whole", "whole"),
     Mutant("b.t - now + ceil_div(b.w, b.L) or 0", "ceil_div(b.w, b.L) or 0"),
     Mutant("- b.w - b.h * b.P, b.P) end", "- b.w, b.P) end"),
     Mutant("(b.base or 0) - b.w", "0 - b.w"),

@@ -95,6 +95,7 @@ LIMITS = (
     Limit("c", "c", 100, 60_000, 100, Unit.TOKENS),
     Limit("never", "d", 1, 60_000, 0),
     Limit("tried out", "e", 2, 60_000, 4, dry_run=True),
+    Limit("a, lowered", "a", 7, 60_000, 5),
 )
 Take = Callable[[Sequence[HitRequest]], Awaitable[list[tuple[LimitState, ...]]]]
 
