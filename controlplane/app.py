@@ -20,8 +20,9 @@ from controlplane.audit.rules import Attempt
 from controlplane.audit.sealing import report, verify
 from controlplane.backends.credentials import CredentialFolder
 from controlplane.backends.health import Thresholds
-from controlplane.backends.ports import Intervals, Probing
+from controlplane.backends.ports import EngineObjects, Intervals, Probing
 from controlplane.backends.prober_http import HttpProber
+from controlplane.backends.prober_reference import ReferenceProber
 from controlplane.backends.probing import BackendProber
 from controlplane.budgets.counters_valkey import open_counters
 from controlplane.budgets.reconcile import compare, table
@@ -61,6 +62,8 @@ log = logs.get(__name__)
 _GRACE_S = 10
 _IDLE_S = 75
 """Longer than load balancers and clients keep an idle connection, mostly 60 s: else they send on one that closes at this moment."""
+_GatewayParts = tuple[Reconciler, GatewayWork, EngineObjects | None]
+"""The reconciler, what keeps it going, and the cluster's objects where the gateway is in one."""
 
 
 @asynccontextmanager
@@ -74,7 +77,7 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
     credentials = CredentialFolder(settings.backend_credentials_dir)
     try:
         async with AsyncExitStack() as stack:
-            reconciler, gateway_work = await stack.enter_async_context(_gateway(settings, engine, credentials))
+            reconciler, gateway_work, engines = await stack.enter_async_context(_gateway(settings, engine, credentials))
             egress = stack.enter_context(open_egress(settings.egress_allowed_networks))
             counters = await stack.enter_async_context(open_counters(settings.valkey_url.get_secret_value()))
             runtime = Runtime(
@@ -88,7 +91,7 @@ async def application(settings: ApiSettings, passwords: Passwords | None = None)
                 key_rules=key_rules,
                 validation_pace=Pace(settings.validations_per_minute),
                 egress=egress,
-                probing=_probing(settings, egress, credentials),
+                probing=_probing(settings, egress, credentials, engines),
                 counters=counters,
                 publisher=_publisher(settings, reconciler, key_rules, egress, credentials),
                 new_org_approval=settings.new_org_approval,
@@ -109,9 +112,9 @@ def _sessions(settings: ApiSettings) -> Sessions:
     )
 
 
-def _probing(settings: ApiSettings, egress: Egress, credentials: CredentialFolder) -> Probing:
+def _probing(settings: ApiSettings, egress: Egress, credentials: CredentialFolder, engines: EngineObjects | None) -> Probing:
     return Probing(
-        HttpProber(egress, credentials),
+        ReferenceProber(HttpProber(egress, credentials), engines),
         Intervals(settings.probe_interval, settings.discovery_interval),
         Thresholds(settings.probes_to_go_down, settings.probes_to_come_up),
     )
@@ -132,20 +135,20 @@ def _publisher(settings: ApiSettings, reconciler: Reconciler, key_rules: KeyRule
 
 
 @asynccontextmanager
-async def _gateway(settings: ApiSettings, engine: AsyncEngine, credentials: CredentialFolder) -> AsyncIterator[tuple[Reconciler, GatewayWork]]:
+async def _gateway(settings: ApiSettings, engine: AsyncEngine, credentials: CredentialFolder) -> AsyncIterator[_GatewayParts]:
     """Make the reconciler of the gateway, and what this process does to keep the gateway as it should be."""
     if settings.gateway == "kubernetes":
         # What is not chosen is not imported: the client library takes a second.
         from controlplane.kubernetes.app import open_kubernetes  # noqa: PLC0415
 
         async with open_kubernetes(settings, engine) as kubernetes:
-            yield kubernetes.reconciler, (kubernetes.reconciler.run, kubernetes.run)
+            yield kubernetes.reconciler, (kubernetes.reconciler.run, kubernetes.run), kubernetes.engines
     elif settings.gateway_dir is not None:
         gateway = FileXdsGateway(settings.gateway_dir, settings.envoy_admin, envoy_log=settings.envoy_log, credentials=credentials)
         reconciler = Reconciler(engine, gateway)
-        yield reconciler, (reconciler.run,)
+        yield reconciler, (reconciler.run,), None
     else:
-        yield Reconciler(engine, NoGateway()), ()
+        yield Reconciler(engine, NoGateway()), (), None
 
 
 @asynccontextmanager

@@ -80,7 +80,12 @@ _BY_DOMAIN = (
     Entry("INVALID_BACKENDS", (422,), "A backend twice, backends of several kinds, or of another kind than the model is.", _MODEL),
     Entry("INVALID_TENANT", (404, 422), "There is no such org, or the owner is not among the allowed tenants.", ("model.*",)),
     Entry("MODEL_NOT_FOUND", (404, 409), "No registered backend serves the model.", _MODEL),
-    Entry("MODEL_NOT_READY", (409,), "The backend is not healthy. `detail` has the reason of its last probe.", _MODEL),
+    Entry(
+        "MODEL_NOT_READY",
+        (409,),
+        "The backend is not healthy. `detail` has the reason of its last probe, or what the object says that it is registered by.",
+        (*_MODEL, "backend.create"),
+    ),
     Entry(
         "NOT_PUBLISHED",
         (404,),

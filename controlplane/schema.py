@@ -113,6 +113,8 @@ backends = Table(
     _float("probe_interval_s"),
     _float("discovery_interval_s"),
     Column("traffic", JSONB, nullable=False, server_default="{}"),
+    Column("kubernetes", JSONB(none_as_null=True)),
+    _text("kind_reason", nullable=True),
     Column("next_probe_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("next_discovery_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("is_denied", Boolean, nullable=False, server_default="false"),

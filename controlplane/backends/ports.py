@@ -5,6 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from controlplane.backends.health import Thresholds
+from controlplane.backends.references import EngineReference, Readiness
 from controlplane.backends.rules import Health, Verdict
 from ias.gateway_views import ModelType
 
@@ -20,6 +21,8 @@ class Probe:
     """The name of a credential."""
     discovers: bool = True
     """Also for the list of models."""
+    reference: EngineReference | None = None
+    """The object that tells of the engine, where it was registered by one; `base_url` is what it told last, or empty."""
 
 
 class Prober(Protocol):
@@ -27,6 +30,17 @@ class Prober(Protocol):
 
     async def probe(self, probe: Probe) -> Verdict:
         """Return within a few seconds and never raise for what an engine does: an engine that misbehaves is unhealthy."""
+
+
+class ClusterUnavailable(Exception):
+    """The cluster did not answer: nothing is known of the engine."""
+
+
+class EngineObjects(Protocol):
+    """Objects of a cluster that engines are registered by."""
+
+    async def look(self, reference: EngineReference) -> Readiness:
+        """Say what an object tells of its engine; one that is not there is not ready. Raises ClusterUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +70,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The health of a backend changed, or whether it may be called (`denial`)."""
+    """The health of a backend changed, whether it may be called (`denial`), or where it is (`moved`)."""
 
     name: str
     base_url: str
     health: Health
     reason: str
     denial: bool
+    moved: bool = False

@@ -21,12 +21,12 @@ log = logs.get(__name__)
 
 
 class BackendProber:
-    """Probes, keeps what was found, has the catalog follow, and calls `on_denial` when a backend may not be called any more, or may again."""
+    """Probes, keeps what was found, has the catalog follow, and calls `on_change` when a backend has moved, or whether it may be called changed."""
 
-    def __init__(self, engine: AsyncEngine, probing: Probing, on_denial: Callable[[], None]) -> None:
+    def __init__(self, engine: AsyncEngine, probing: Probing, on_change: Callable[[], None]) -> None:
         self._engine = engine
         self._probing = probing
-        self._on_denial = on_denial
+        self._on_change = on_change
         self._discoverer = Discoverer()
 
     async def run(self) -> None:
@@ -81,6 +81,6 @@ class BackendProber:
         await self._discoverer.take(self._engine, turn.backend_id, verdict.told_in_health, at)
 
     def _tell(self, change: Change) -> None:
-        log.info("backend health changed", backend=change.name, base_url=change.base_url, health=change.health.value, reason=change.reason)
-        if change.denial:
-            self._on_denial()
+        log.info("backend changed", backend=change.name, base_url=change.base_url, health=change.health.value, reason=change.reason)
+        if change.denial or change.moved:
+            self._on_change()

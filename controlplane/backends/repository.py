@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import INTERVAL
 
 from controlplane.backends.health import Condition, Probed, Thresholds, after_probe
 from controlplane.backends.ports import Change, Intervals, Probe, Turn
+from controlplane.backends.references import reference_of
 from controlplane.backends.rules import Health, Verdict, as_id
 from controlplane.errors import Problem
 from controlplane.publishing.tables import publication_targets
@@ -24,6 +25,8 @@ _targets = table("publication_backends", column("publication_id", Uuid), column(
 """A view: of publications of the version before, too."""
 _seen = TABLES[MODEL_QUARTER_HOURS]
 LIVING = backends.c.status != "deleted"
+_PROBED = ("id", "base_url", "kind", "credential", "kubernetes")
+"""Columns that a probe is made of."""
 
 
 class BackendRepository(Repository):
@@ -65,10 +68,10 @@ class BackendRepository(Repository):
                 next_probe_at=_from_now(next_probe * (0.95 + 0.1 * func.random(type_=Double))),
                 next_discovery_at=case((turn.c.discovers, _from_now(next_discovery)), else_=backends.c.next_discovery_at),
             )
-            .returning(backends.c.id, backends.c.base_url, backends.c.kind, backends.c.credential, turn.c.discovers)
+            .returning(*(backends.c[name] for name in _PROBED), turn.c.discovers)
         )
         rows = (await self.uow.execute(taken)).all()
-        return [Turn(row.id, Probe(row.base_url, ModelType(row.kind), row.credential, row.discovers or not due)) for row in rows]
+        return [Turn(row.id, probe_of(row, discovers=row.discovers or not due)) for row in rows]
 
     async def record(self, backend_id: UUID, verdict: Verdict, at: datetime, thresholds: Thresholds, *, decides: bool = False) -> Change | None:
         """Keep the result of a probe, unless that of a later one is there already; return how the health changed, None: it did not."""
@@ -81,11 +84,15 @@ class BackendRepository(Repository):
         if verdict.models is not None and list(verdict.models) != row.models:
             values["models"] = list(verdict.models)
         if verdict.model_type is not None:
-            values["kind"] = verdict.model_type.value
+            values |= {"kind": verdict.model_type.value, "kind_reason": verdict.type_reason or None}
+        moved = verdict.base_url not in ("", row.base_url)
+        if moved:
+            values["base_url"] = verdict.base_url
         await self.uow.execute(self.update(backends).where(backends.c.id == backend_id).values(values))
-        if after.health == row.health and verdict.is_denied == row.is_denied:
+        denial = verdict.is_denied != row.is_denied
+        if after.health == row.health and not denial and not moved:
             return None
-        return Change(row.name, row.base_url, after.health, after.reason, verdict.is_denied != row.is_denied)
+        return Change(row.name, verdict.base_url or row.base_url, after.health, after.reason, denial, moved)
 
     async def change(self, backend_id: UUID, values: Mapping[str, Any]) -> None:
         """Change how a backend is reached and probed; its turn is now."""
@@ -116,6 +123,11 @@ class BackendRepository(Repository):
     async def remove(self, backend_id: UUID) -> None:
         """Make a tombstone of a backend: publications of the past refer to it."""
         await self.uow.execute(self.update(backends).where(backends.c.id == backend_id).values(status="deleted"))
+
+
+def probe_of(row: Row[Any], *, discovers: bool = True) -> Probe:
+    """Make the probe of a backend."""
+    return Probe(row.base_url, ModelType(row.kind), row.credential, discovers, reference_of(row.kubernetes))
 
 
 def condition_of(row: Row[Any]) -> Condition:

@@ -39,6 +39,10 @@ class Verdict:
     latency_ms: float | None = None
     is_denied: bool = False
     """It may not be called: its address is not one that egress allows."""
+    base_url: str = ""
+    """Where it is, as the object tells that it was registered by; empty: where it was."""
+    type_reason: str = ""
+    """What in that object tells `model_type`."""
 
     @property
     def health(self) -> Health:

@@ -1,13 +1,14 @@
 """JSON of the backends."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from sqlalchemy import Row
 
 from controlplane.api_model import ApiModel
+from controlplane.backends.references import EngineKind, EngineReference
 from controlplane.backends.repository import condition_of
 from controlplane.backends.rules import Health, as_id, canonical_base_url
 from controlplane.backends.traffic import Traffic, traffic_of
@@ -43,13 +44,36 @@ class ChangeBackend(ApiModel):
     )
 
 
+ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
+"""A name in Kubernetes (RFC 1123)."""
+
+
+class ObjectInCluster(ApiModel):
+    """The object of a Kubernetes cluster that an engine is registered by: its conditions say whether it is ready, its status where it is."""
+
+    kind: EngineKind = Field(description="KServe's InferenceService or LLMInferenceService, or a Deployment with a Service of its name")
+    namespace: ObjectName = Field(examples=["models"])
+    name: ObjectName = Field(examples=["iris"])
+
+    def reference(self) -> EngineReference:
+        """As probes have it."""
+        return EngineReference(self.kind, self.namespace, self.name)
+
+
 class RegisterBackend(ChangeBackend):
-    """An engine to register. It may be down: then it is registered as unhealthy."""
+    """An engine to register, by its address or by an object of the cluster. It may be down: then it is registered as unhealthy."""
 
     name: BackendName
-    base_url: Annotated[str, StringConstraints(max_length=300), AfterValidator(canonical_base_url)] = Field(
-        description="`http(s)://host:port` of an engine that speaks OpenAI's API or KServe's, without a path"
+    base_url: Annotated[str, StringConstraints(max_length=300), AfterValidator(canonical_base_url)] | None = Field(
+        default=None, description="`http(s)://host:port` of an engine that speaks OpenAI's API or KServe's, without a path"
     )
+    kubernetes: ObjectInCluster | None = Field(default=None, description="in place of `baseUrl`; needs IAS_GATEWAY=kubernetes")
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if (self.base_url is None) == (self.kubernetes is None):
+            raise ValueError("give either baseUrl or kubernetes")
+        return self
 
 
 class BackendView(ApiModel):
@@ -58,7 +82,9 @@ class BackendView(ApiModel):
     id: UUID
     name: str
     base_url: str
-    kind: str = Field(description="'openai' or 'traditional': the protocol that answered its last good probe")
+    kubernetes: ObjectInCluster | None
+    kind: str = Field(description="'openai' or 'traditional': the protocol that answered its last good probe, or that its object tells")
+    kind_reason: str | None = Field(description="what in the object of the cluster tells the kind")
     health: Health = Field(description="changes when several probes in a row say so")
     health_reason: str | None = Field(description="what was wrong with the last probe")
     health_changed_at: datetime | None

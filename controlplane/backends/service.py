@@ -9,7 +9,8 @@ from controlplane import errors
 from controlplane.authorization import Access
 from controlplane.backends.credentials import CredentialFolder, CredentialUnusable
 from controlplane.backends.ports import Probe, Probing
-from controlplane.backends.repository import BackendRepository
+from controlplane.backends.references import stored_reference
+from controlplane.backends.repository import BackendRepository, probe_of
 from controlplane.backends.rules import Verdict
 from controlplane.backends.schemas import ChangeBackend, RegisterBackend
 from controlplane.backends.traffic import Traffic, changed_traffic, stored_traffic
@@ -18,19 +19,28 @@ from controlplane.catalog.service import discover
 from controlplane.egress.ports import Egress, EgressDenied
 from controlplane.errors import Problem
 from controlplane.ids import new_id
-from ias.gateway_views import ModelType
 
 
 async def register(access: Access, probing: Probing, body: RegisterBackend) -> Row[Any]:
-    """Register an engine, whatever its health; raise Problem 422 for one whose address may not be called."""
+    """Register an engine, whatever its health.
+
+    Raises:
+        Problem: 422 for one whose address may not be called; 409 for an object of the cluster that tells no address yet.
+    """
     await access.uow.checkpoint()
     at = datetime.now(UTC)
-    verdict = await probing.prober.probe(Probe(body.base_url, credential=body.credential))
+    reference = body.kubernetes.reference() if body.kubernetes else None
+    verdict = await probing.prober.probe(Probe(body.base_url or "", credential=body.credential, reference=reference))
     if verdict.is_denied:
         raise Problem(422, "egress_denied", verdict.reason)
+    base_url = body.base_url or verdict.base_url
+    if not base_url:
+        raise Problem(409, "MODEL_NOT_READY", f"It can be registered when it has an address: {verdict.reason}.")
     backend_id = new_id()
     repository = BackendRepository(access.uow, access.reach)
-    await repository.add({"id": backend_id, **body.model_dump(exclude={"traffic"}), "traffic": stored_traffic(body.traffic or Traffic())})
+    given = body.model_dump(exclude={"traffic", "kubernetes", "base_url"})
+    stored = {"traffic": stored_traffic(body.traffic or Traffic()), "kubernetes": stored_reference(reference), "base_url": base_url}
+    await repository.add({"id": backend_id, **given, **stored})
     await repository.record(backend_id, verdict, at, probing.thresholds)
     await discover(access.uow, backend_id, verdict.told or (), at)
     access.uow.audit(backend_id=str(backend_id))
@@ -93,7 +103,7 @@ async def _probe(access: Access, probing: Probing, id_or_name: str) -> tuple[Row
     backend = await find(access, id_or_name)
     await access.uow.checkpoint()
     at = datetime.now(UTC)
-    verdict = await probing.prober.probe(Probe(backend.base_url, ModelType(backend.kind), backend.credential))
+    verdict = await probing.prober.probe(probe_of(backend))
     await BackendRepository(access.uow, access.reach).record(backend.id, verdict, at, probing.thresholds, decides=True)
     found = None if verdict.told_in_health is None else await discover(access.uow, backend.id, verdict.told_in_health, at)
     access.uow.audit(backend_id=str(backend.id))

@@ -18,6 +18,7 @@ from controlplane.kubernetes.events import KubernetesEvents
 from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway
 from controlplane.kubernetes.leader import Leader
 from controlplane.kubernetes.profile import GatewayProfile, ProfileInvalid
+from controlplane.kubernetes.readiness import KubernetesEngineObjects
 from controlplane.kubernetes.reconciler import ClusterWatcher
 from controlplane.kubernetes.repository import StandingRepository
 from controlplane.publishing.reconciler import Reconciler
@@ -33,6 +34,8 @@ class KubernetesWork:
     leader: Leader
     watcher: ClusterWatcher
     reconciler: Reconciler
+    engines: KubernetesEngineObjects
+    """Whom backends ask that were registered by an object of the cluster."""
 
     async def run(self) -> None:
         """Lead whenever it is our turn. Ends by cancellation."""
@@ -56,7 +59,7 @@ async def open_kubernetes(settings: ApiSettings, engine: AsyncEngine) -> AsyncIt
         interval_s = settings.kubernetes_resync_seconds
         reconciler = Reconciler(engine, gateway, interval_s=interval_s, resyncs=lambda: leader.leads)
         watcher = ClusterWatcher(cluster, gateway, KubernetesEvents(api, identity), keep, reconciler.wake, resync_s=interval_s)
-        yield KubernetesWork(leader, watcher, reconciler)
+        yield KubernetesWork(leader, watcher, reconciler, KubernetesEngineObjects(api))
 
 
 def _profile(settings: ApiSettings) -> GatewayProfile:

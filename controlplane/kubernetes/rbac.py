@@ -29,6 +29,15 @@ def cluster_rules() -> list[Json]:
     return _rules(CLUSTER_SCOPED)
 
 
+def engine_rules() -> list[Json]:
+    """Return the rules in a namespace with engines that are registered by their objects: these are looked at, one by one."""
+    return [
+        {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices", "llminferenceservices"], "verbs": ["get"]},
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
+    ]
+
+
 def _rules(kinds: Iterable[str]) -> list[Json]:
     groups: dict[str, list[str]] = {}
     versions = {kind: version for version, kind in KINDS}

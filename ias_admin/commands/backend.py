@@ -21,11 +21,19 @@ Credential = Annotated[
 Backend = Annotated[str, typer.Argument(metavar="BACKEND", help="Name or id of the backend.")]
 
 
-@app.command(epilog=examples("backend add gpu-pool http://vllm.internal:8000"))
+@app.command(epilog=examples("backend add gpu-pool http://vllm.internal:8000", "backend add iris --kubernetes InferenceService/models/iris"))
 def add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Name for commands.")],
-    url: Annotated[str, typer.Argument(help="http(s)://host:port of the engine.")],
+    url: Annotated[str | None, typer.Argument(help="http(s)://host:port of the engine.", show_default=False)] = None,
+    kubernetes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND/NAMESPACE/NAME",
+            help="In place of a URL: the InferenceService, LLMInferenceService or Deployment of the engine.",
+            show_default=False,
+        ),
+    ] = None,
     probe_interval: ProbeInterval = None,
     discovery_interval: DiscoveryInterval = None,
     credential: Credential = None,
@@ -34,7 +42,7 @@ def add(
 ) -> None:
     """Register a backend."""
     given = _given(probe_interval, discovery_interval, credential, traffic)
-    print_object(client_of(context).post("/backend", {"name": name, "baseUrl": url, **given}), output)
+    print_object(client_of(context).post("/backend", {"name": name, **_place(url, kubernetes), **given}), output)
 
 
 @app.command(
@@ -57,6 +65,18 @@ def set_(
     if not given:
         raise typer.BadParameter("give at least one option")
     print_object(client_of(context).put(f"/backend/{segment(backend)}", given), output)
+
+
+def _place(url: str | None, kubernetes: str | None) -> dict[str, object]:
+    """Where the engine is."""
+    if (url is None) == (kubernetes is None):
+        raise typer.BadParameter("give either a URL or --kubernetes")
+    if kubernetes is None:
+        return {"baseUrl": url}
+    parts = kubernetes.split("/")
+    if len(parts) != 3:
+        raise typer.BadParameter("--kubernetes takes KIND/NAMESPACE/NAME, as InferenceService/models/iris")
+    return {"kubernetes": dict(zip(("kind", "namespace", "name"), parts, strict=True))}
 
 
 def _given(probe_interval: float | None, discovery_interval: float | None, credential: str | None, traffic: list[str] | None) -> dict[str, object]:

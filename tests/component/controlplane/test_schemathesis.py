@@ -25,6 +25,7 @@ IS_LONG = SECONDS > 300
 HERE = Path(__file__).parent
 RULES_OF_FORM = {
     "approval.*": "models are named, or meant by backend and pattern",
+    "backend.create": "either an address, or an object of the cluster",
     "catalog.set_price": "how many digits a decimal has",
     "org_publishing.set": "how host names are spelled",
     "*_budget.increase": "its end lies ahead",
