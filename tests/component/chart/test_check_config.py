@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from controlplane.kubernetes.app import load_profile
+from controlplane.kubernetes.desired_state import read_profile_file
 from controlplane.registry.settings import RegistrySettings
 from controlplane.settings import ApiSettings, MigrateSettings
 from controlplane.usage.settings import WorkerSettings
@@ -78,4 +78,5 @@ def test_the_api_reads_the_profile_that_is_mounted(name: str, tmp_path: Path, mo
         monkeypatch.setenv(variable, value)
     settings = ApiSettings.load()
     assert settings.configures_gateway
-    assert load_profile(settings).metering == settings.metering
+    assert settings.kubernetes_profile is not None
+    assert read_profile_file(settings.kubernetes_profile).metering == settings.metering
