@@ -29,16 +29,20 @@ def test_a_gateway_is_accepted_programmed_and_answers(kubernetes: KubernetesServ
     gateway = {**kind, "kind": "Gateway", "metadata": {"name": "llm"}, "spec": {"gatewayClassName": namespace, "listeners": [listener]}}
     path = f"{GATEWAY}/namespaces/{namespace}/gateways/llm"
     kubernetes.apply(path, gateway)
-    envoy_gateway.adopt(namespace, "llm", port.number)
-    deadline = time.monotonic() + 30
-    while not (condition(found := kubernetes.call("GET", path), "Accepted") and condition(found, "Programmed")):
-        assert time.monotonic() < deadline, f"{found['status']}\n{envoy_gateway.log.read_text()[-3000:]}"
-        time.sleep(0.1)
-    while (status := _status(f"http://127.0.0.1:{port.number}/")) is None:
-        assert time.monotonic() < deadline, envoy_gateway.log.read_text()[-3000:]
-        time.sleep(0.1)
-    assert status == 404
-    assert _status(f"{envoy_gateway.admin_url()}/ready") == 200
+    try:
+        envoy_gateway.adopt(namespace, "llm", port.number)
+        deadline = time.monotonic() + 30
+        while not (condition(found := kubernetes.call("GET", path), "Accepted") and condition(found, "Programmed")):
+            assert time.monotonic() < deadline, f"{found['status']}\n{envoy_gateway.log.read_text()[-3000:]}"
+            time.sleep(0.1)
+        while (status := _status(f"http://127.0.0.1:{port.number}/")) is None:
+            assert time.monotonic() < deadline, envoy_gateway.log.read_text()[-3000:]
+            time.sleep(0.1)
+        assert status == 404
+        assert _status(f"{envoy_gateway.admin_url()}/ready") == 200
+    finally:
+        # Each Gateway has an Envoy of its own, and each Envoy takes a fixed port.
+        kubernetes.call("DELETE", path)
 
 
 def _status(url: str) -> int | None:
