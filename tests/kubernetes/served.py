@@ -157,10 +157,15 @@ def served(home: Path, server: KubernetesServer, controller: EnvoyGateway, **cho
         world = World({**stack.ready, "gateway_url": f"http://127.0.0.1:{ports[0].number}"}, stack.ready["admin_password"])
         closing.callback(world.close)
         controller.adopt(namespace, "ias", ports[0].number)
-        # Envoy Gateway runs an Envoy for each Gateway, and each Envoy takes a fixed port.
-        path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/gateways"
-        closing.callback(server.call, "DELETE", path)
+        _remove_gateways(server)
+        closing.callback(_remove_gateways, server)
         yield Served(server, controller, stack, world, namespace, ports[0].number, ports[1].number, profile)
+
+
+def _remove_gateways(server: KubernetesServer) -> None:
+    """Envoy Gateway runs an Envoy for each Gateway, whoever left it, and all take the same fixed port."""
+    for gateway in server.call("GET", "/apis/gateway.networking.k8s.io/v1/gateways")["items"]:
+        server.call("DELETE", path_of({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", **gateway}))
 
 
 @contextmanager
