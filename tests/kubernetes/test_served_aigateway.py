@@ -17,8 +17,6 @@ from tests.support.kubernetes import KubernetesServer
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for an API server, Envoy Gateway and `ias up`
 
-pytestmark = pytest.mark.timeout(300)  # the first test waits for an API server, Envoy Gateway and `ias up`
-
 CHAT_PATH = "/v1/chat/completions"
 
 
