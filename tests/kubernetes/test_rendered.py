@@ -8,6 +8,7 @@ from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayStat
 from controlplane.kubernetes.profile import Endpoint, GlobalLimit, Listener
 from controlplane.kubernetes.render.rendering import render
 from tests.kubernetes.served import path_of
+from tests.kubernetes.test_gateway import NOBODY
 from tests.support.gateway_profiles import TLS, profile
 from tests.support.kubernetes import KubernetesServer, crds
 
@@ -42,8 +43,9 @@ EVERY_FIELD = GatewayState(
 
 @pytest.mark.parametrize("chosen", CHOICES.values(), ids=CHOICES.keys())
 def test_every_manifest_is_accepted_and_comes_back_as_it_was(kubernetes: KubernetesServer, namespace: str, chosen: dict[str, Any]) -> None:
+    mine = {"namespace": namespace, "gateway_class": namespace, "controller": NOBODY}
     metering = Endpoint(service="extproc", namespace=kubernetes.make_namespace(), port=9002)
-    for manifest in render(EVERY_FIELD, profile(**{"namespace": namespace, "gateway_class": namespace, "extproc": metering, **chosen})):
+    for manifest in render(EVERY_FIELD, profile(**{**mine, "extproc": metering, **chosen})):
         path = path_of(manifest)
         kubernetes.apply(path, manifest)
         assert difference(manifest, kubernetes.call("GET", path)) == []
