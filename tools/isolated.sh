@@ -2,8 +2,8 @@
 # isolated.sh COMMAND…: run it in user, mount, process and network namespaces of its own. There only loopback exists, every fixed port of
 # Envoy Gateway is free, and `/certs`, which is a constant of Envoy Gateway, is an empty folder. Needs no root; nothing outlives the command.
 set -euo pipefail
-for program in unshare ip pivot_root; do
-  PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || { echo "isolated.sh needs \`$program\` (util-linux, iproute2)" >&2; exit 1; }
+for program in unshare pivot_root; do
+  PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || { echo "isolated.sh needs \`$program\` (util-linux)" >&2; exit 1; }
 done
 exec unshare --user --map-root-user --mount --net --pid --fork --kill-child bash -euo pipefail -c '
   PATH="$PATH:/usr/sbin:/sbin"
@@ -16,12 +16,13 @@ exec unshare --user --map-root-user --mount --net --pid --fork --kill-child bash
   done
   mount -t tmpfs tmpfs "$root/dev/shm"
   mkdir "$root/certs" "$root/.before"
-  ip link set lo up
   # A new root, not chroot: inside of that nobody may make another user namespace, as PostgreSQL needs it where we are root.
   where=$PWD
   cd "$root" && pivot_root . .before && umount -l /.before && rmdir /.before
   umount -l "$root" && rmdir "$root"
   cd "$where"
+  # `ip link set lo up`, where iproute2 may not be installed: SIOCSIFFLAGS with IFF_UP.
+  .venv/bin/python -c "import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack(\"16sH22x\", b\"lo\", 1))"
   export IAS_E2E_ISOLATED=1
   exec "$@"
 ' isolated "$@"
