@@ -70,12 +70,13 @@ def test_the_rate_limit_service_knows_the_limit_that_the_gateway_asks_for() -> N
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_api_has_every_right_over_what_is_rendered_and_no_other(name: str) -> None:
-    """What it writes, by namespace, beside the lease and events; nothing with a wildcard, no Secret, nothing that gives rights."""
+    """What it writes, by namespace, beside the lease, events, and engines to look at; no wildcard, no Secret, nothing that gives rights."""
     rights = rights_of(manifests(name))
     profile = profile_of(name)
     everywhere = {NAMESPACE, profile.namespace, *(one.certificate_namespace for one in profile.listeners if one.certificate_namespace)}
     expected = {"": rbac.cluster_rules(), "default": [rbac.EVENTS], **dict.fromkeys(everywhere, rbac.foreign_rules())}
     expected[profile.namespace] = rbac.namespace_rules()
+    expected |= dict.fromkeys(golden_values(name)["gateway"].get("engineNamespaces", []), rbac.engine_rules())
     assert rights == {
         (namespace, group, resource): set(rule["verbs"])
         for namespace, rules in expected.items()
