@@ -6,6 +6,8 @@ GATEWAY = "ias.dev/gateway"
 """The name of the gateway that a resource belongs to: two installations in one cluster do not see each other's."""
 MODEL = "ias.dev/model"
 """An annotation: the model's name as it is published. Label values could not hold it."""
+SERVICE = "ias.dev/service"
+"""An annotation of the Backend of a service of ours, which the gateway's policies refer to: its name."""
 
 OURS = "ias"
 

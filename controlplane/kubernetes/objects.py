@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from controlplane.kubernetes.labels import MODEL
+from controlplane.kubernetes.labels import MODEL, SERVICE
 from controlplane.kubernetes.render import manifests
 from controlplane.kubernetes.render.manifests import CLUSTER_SCOPED, KINDS, Json, Manifest
 
@@ -52,13 +52,14 @@ def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") ->
 
 
 def rank_of(manifest: Manifest) -> int:
-    """Return when an object is written: the gateway and its policies (0), what routes refer to (1), routes and what targets one (2).
+    """Return when an object is written: the gateway, policies and what they refer to (0), what routes refer to (1), routes with their policies (2).
 
     Deleted is in reverse. A policy of one model is judged together with the route that it targets, and keeps no other model waiting. Patches
     change what Envoy Gateway makes of routes: without one there is nothing to patch.
     """
     if manifest["kind"] in _ROUTES or manifest["kind"] == "EnvoyPatchPolicy":
         return 2
+    annotations = manifest["metadata"].get("annotations") or {}
     if manifest["kind"] in _FOR_ROUTES:
-        return 1
-    return 2 if MODEL in (manifest["metadata"].get("annotations") or {}) else 0
+        return 0 if SERVICE in annotations else 1
+    return 2 if MODEL in annotations else 0

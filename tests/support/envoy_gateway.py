@@ -3,13 +3,13 @@
 Its ports are fixed, and so is `/certs`: it runs only where `tools/isolated.sh` has made a place for it, as `make test-kubernetes` does.
 """
 
+import http.client
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +30,8 @@ _ENVOY_VERSION = "1.39.0"
 """The folder that this Envoy Gateway looks into; which Envoy is in it, it does not check."""
 _START_S = 60
 _CERTS = Path("/certs")
+_LOOPBACK, _LISTENS = "0100007F", "0A"
+"""As /proc/net/tcp has 127.0.0.1 and a listening socket."""
 _OWNER = {"app.kubernetes.io/name": "envoy", "app.kubernetes.io/component": "proxy", "app.kubernetes.io/managed-by": "envoy-gateway"}
 
 
@@ -95,12 +97,13 @@ class EnvoyGateway:
 
     def admin_url(self) -> str:
         """Envoy's admin interface, on a port that nobody chose."""
-        listening = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout
-        for line in listening.splitlines():
-            address = line.split()[3]
-            if '("envoy"' in line and address.startswith("127.0.0.1:") and _answers(f"http://{address}/server_info"):
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            host, port = local.split(":")
+            address = f"127.0.0.1:{int(port, 16)}"
+            if (host, state) == (_LOOPBACK, _LISTENS) and _answers(f"http://{address}/server_info"):
                 return f"http://{address}"
-        raise AssertionError(f"Envoy has no admin interface:\n{listening}\n{self.log.read_text()[-2000:]}")
+        raise AssertionError(f"Envoy has no admin interface:\n{self.log.read_text()[-2000:]}")
 
     def _make_certificates(self) -> None:
         conf = self.home / "conf"
@@ -136,7 +139,7 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
+    except (OSError, http.client.HTTPException):
         return False
 
 

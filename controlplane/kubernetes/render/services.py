@@ -2,6 +2,7 @@
 
 import ipaddress
 
+from controlplane.kubernetes.labels import SERVICE
 from controlplane.kubernetes.profile import Endpoint, GatewayProfile
 from controlplane.kubernetes.render.manifests import ENVOY_GATEWAY, Json, Manifest, manifest, named
 
@@ -20,9 +21,8 @@ def service_ref(profile: GatewayProfile, name: str, endpoint: Endpoint) -> Json:
 
 def render_services(profile: GatewayProfile) -> list[Manifest]:
     """Return the Backends of those that are no Services."""
-    parts = (("extauth", profile.extauth), ("extproc", profile.extproc))
     return [
-        manifest(profile, "Backend", named(profile, name), {"endpoints": [_address(endpoint)]}) for name, endpoint in parts if not endpoint.service
+        _backend(profile, name, endpoint) for name, endpoint in (("extauth", profile.extauth), ("extproc", profile.extproc)) if not endpoint.service
     ]
 
 
@@ -36,6 +36,12 @@ def connections() -> Json:
         "timeout": {"tcp": {"connectTimeout": "1s"}},
         "connection": {"bufferLimit": "50Mi"},
     }
+
+
+def _backend(profile: GatewayProfile, name: str, endpoint: Endpoint) -> Manifest:
+    rendered = manifest(profile, "Backend", named(profile, name), {"endpoints": [_address(endpoint)]})
+    rendered["metadata"]["annotations"] = {SERVICE: name}
+    return rendered
 
 
 def _address(endpoint: Endpoint) -> Json:

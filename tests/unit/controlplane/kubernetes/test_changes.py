@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 from controlplane.kubernetes.changes import DIGEST, changes, stamped
-from controlplane.kubernetes.labels import MODEL
+from controlplane.kubernetes.labels import MODEL, SERVICE
 from controlplane.kubernetes.objects import key_of, rank_of
 
 ROUTE = {
@@ -61,6 +61,11 @@ def test_routes_come_last_and_go_first() -> None:
 def test_a_policy_of_one_model_waits_for_nobody_but_its_route() -> None:
     own = {**POLICY, "kind": "BackendTrafficPolicy", "metadata": {**POLICY["metadata"], "annotations": {MODEL: "chat"}}}
     assert [rank_of(manifest) for manifest in (POLICY, BACKEND, ROUTE, own)] == [0, 1, 2, 2]
+
+
+def test_a_service_of_ours_is_there_with_the_policies_that_refer_to_it() -> None:
+    """Written after them, it would keep them invalid, and everybody waiting, until the time to confirm is over."""
+    assert rank_of({**BACKEND, "metadata": {**BACKEND["metadata"], "annotations": {SERVICE: "extauth"}}}) == rank_of(POLICY)
 
 
 def test_what_goes_already_is_not_deleted_again() -> None:
