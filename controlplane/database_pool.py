@@ -65,6 +65,8 @@ class FairPool(AsyncAdaptedQueuePool):
     """SQLAlchemy's pool with a line in front of it."""
 
     _queue_class = _Line
+    _sqla_logger_namespace = "sqlalchemy.pool.FairPool"
+    """What a pool has to tell is told where those of the library tell it, and not among our own lines."""
 
 
 def drop_closed_connections(engine: AsyncEngine) -> None:

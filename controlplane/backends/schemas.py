@@ -65,7 +65,9 @@ class RegisterBackend(ChangeBackend):
 
     name: BackendName
     base_url: Annotated[str, StringConstraints(max_length=300), AfterValidator(canonical_base_url)] | None = Field(
-        default=None, description="`http(s)://host:port` of an engine that speaks OpenAI's API or KServe's, without a path"
+        default=None,
+        examples=["http://127.0.0.1:8000"],  # an example is of one of the two
+        description="`http(s)://host:port` of an engine that speaks OpenAI's API or KServe's, without a path",
     )
     kubernetes: ObjectInCluster | None = Field(default=None, description="in place of `baseUrl`; needs IAS_GATEWAY=kubernetes")
 
