@@ -11,8 +11,10 @@ from pathlib import Path
 from string import Template
 from typing import Any, Literal
 
+from controlplane.gateway.access_log import ACCESS_LOG_LINE
 from controlplane.gateway.local_replies import local_reply_mappers
 from controlplane.gateway.render import CDS_FILE, RDS_FILE, ROUTE_CONFIG_NAME
+from controlplane.gateway.request_headers import FOR_AUTHORIZATION
 from ias import headers
 
 Json = dict[str, Any]
@@ -20,10 +22,6 @@ Json = dict[str, Any]
 _TEMPLATE = "bootstrap.yaml"
 _BUFFER_HEADROOM_BYTES = 6 * 1024 * 1024
 
-_AUTHORIZATION_HEADERS = (
-    *(*headers.CREDENTIALS, "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.TAGS),
-    "x-envoy-external-address",
-)
 _PROCESSING_HEADERS = (":path", ":status", "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.CONTEXT)
 
 
@@ -136,7 +134,7 @@ def render_bootstrap(params: BootstrapParams, template: str | None = None) -> st
         "kept_length": _kept_length(),
         "access_log": _access_log(params.access_log_path),
         "local_reply_mappers": local_reply_mappers(params.max_body_bytes),
-        "authorization_headers": [{"exact": name} for name in _AUTHORIZATION_HEADERS],
+        "authorization_headers": [{"exact": name} for name in FOR_AUTHORIZATION],
         "processing_headers": [{"exact": name} for name in _PROCESSING_HEADERS],
         "service_clusters": [_service_cluster("extauth", params.extauth), _service_cluster("extproc", params.extproc)],
     }
@@ -162,25 +160,10 @@ def _kept_length() -> list[Json]:
 def _access_log(path: str) -> list[Json]:
     if not path:
         return []
-    line = {
-        "time": "%START_TIME%",
-        "request_id": f"%REQ({headers.REQUEST_ID})%",
-        "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ:PATH):256%",
-        "model": f"%REQ({headers.MODEL})%",
-        "status": "%RESPONSE_CODE%",
-        "flags": "%RESPONSE_FLAGS%",
-        "details": "%RESPONSE_CODE_DETAILS%",
-        "duration_ms": "%DURATION%",
-        "bytes_received": "%BYTES_RECEIVED%",
-        "bytes_sent": "%BYTES_SENT%",
-        "upstream": "%UPSTREAM_CLUSTER%",
-        "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-    }
     config = {
         "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
         "path": path,
-        "log_format": {"json_format": line},
+        "log_format": {"json_format": ACCESS_LOG_LINE},
     }
     return [{"name": "envoy.access_loggers.file", "typed_config": config}]
 

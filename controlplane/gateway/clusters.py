@@ -86,7 +86,7 @@ def has_pool(route: GatewayRoute) -> bool:
 def engine_cluster(backend: GatewayBackend, files: GatewayFiles) -> Json:
     """Return the cluster that all models of an engine share; raise GatewayRejected for an address that is none."""
     name, url = cluster_name(backend), _address_of(backend)
-    cluster = _cluster(backend.traffic, engine_filters(backend.credential, files.secrets), static=_is_ip(url.hostname or ""))
+    cluster = _cluster(backend.traffic, engine_filters(backend.credential, files.secrets), static=is_ip(url.hostname or ""))
     cluster |= {"name": name, "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": _endpoint(url)}]}]}}
     if url.scheme == "https":
         cluster["transport_socket"] = _tls(url.hostname or "", files.trusted_ca)
@@ -99,7 +99,7 @@ def pool_cluster(route: GatewayRoute, backends: Mapping[str, GatewayBackend], fi
     urls = {target.backend_id: _address_of(backends[target.backend_id]) for target in targets}
     ranks = {priority: rank for rank, priority in enumerate(sorted({target.priority for target in targets}))}
     filters = pool_filters((backends[target.backend_id] for target in targets), files.secrets)
-    cluster = _cluster(traffic_of(route, backends), filters, static=all(_is_ip(url.hostname or "") for url in urls.values()))
+    cluster = _cluster(traffic_of(route, backends), filters, static=all(is_ip(url.hostname or "") for url in urls.values()))
     cluster["circuit_breakers"]["thresholds"][0]["max_retries"] = _POOL_RETRIES
     if secure := {backend_id: url for backend_id, url in urls.items() if url.scheme == "https"}:
         cluster["transport_socket_matches"] = [
@@ -177,12 +177,12 @@ def _endpoint(url: SplitResult) -> Json:
 
 
 def _tls(host: str, trusted_ca: str) -> Json:
-    san = {"san_type": "IP_ADDRESS" if _is_ip(host) else "DNS", "matcher": {"exact": host}}
+    san = {"san_type": "IP_ADDRESS" if is_ip(host) else "DNS", "matcher": {"exact": host}}
     context: Json = {
         "@type": _TYPE + "extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         "common_tls_context": {"validation_context": {"trusted_ca": {"filename": trusted_ca}, "match_typed_subject_alt_names": [san]}},
     }
-    if not _is_ip(host):
+    if not is_ip(host):
         context["sni"] = host
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
 
@@ -191,7 +191,8 @@ def _digest(content: bytes, length: int) -> str:
     return hashlib.sha256(content).hexdigest()[:length]
 
 
-def _is_ip(host: str) -> bool:
+def is_ip(host: str) -> bool:
+    """Whether a host is an address and no name."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

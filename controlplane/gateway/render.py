@@ -14,6 +14,7 @@ import msgspec
 
 from controlplane.gateway.clusters import GatewayFiles, cluster_name, engine_cluster, has_pool, pool_cluster
 from controlplane.gateway.ports import GatewayRejected, GatewayRoute, GatewayState, GatewayTraffic
+from controlplane.gateway.request_headers import NOT_FOR_ENGINES
 from controlplane.gateway.traffic import traffic_of
 from ias import headers
 
@@ -27,10 +28,6 @@ INFERENCE_PREFIXES = ("/v1/", "/v2/", "/models/")
 
 _TYPE = "type.googleapis.com/envoy."
 _ROUTE = _TYPE + "config.route.v3.Route"
-_ENVOY_HEADERS = ("x-envoy-auth-partial-body", "x-envoy-external-address", "x-envoy-internal")
-"""What Envoy itself writes into requests; no engine's business."""
-_CODINGS = "accept-encoding"
-"""A compressed answer cannot be counted without inflating it: engines are asked for identity."""
 _encode = msgspec.json.Encoder(order="deterministic").encode
 _RETRY: Json = {"retry_on": "connect-failure,refused-stream", "num_retries": 1}
 """Only what never reached an engine is tried again."""
@@ -128,7 +125,7 @@ def _route_configuration(models: dict[str, Json], places: dict[str, bool]) -> Js
     return {
         "@type": _TYPE + "config.route.v3.RouteConfiguration",
         "name": ROUTE_CONFIG_NAME,
-        "request_headers_to_remove": [*headers.CREDENTIALS, headers.CONTEXT, headers.MODEL, headers.TAGS, *_ENVOY_HEADERS, _CODINGS],
+        "request_headers_to_remove": list(NOT_FOR_ENGINES),
         "response_headers_to_remove": ["server", headers.LENGTH],
         "virtual_hosts": [host],
     }

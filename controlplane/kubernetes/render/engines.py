@@ -1,9 +1,9 @@
 """Engines as Backends of Envoy Gateway. Pure."""
 
-import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from controlplane.gateway.clusters import is_ip
 from controlplane.gateway.ports import GatewayBackend, GatewayRejected
 from controlplane.kubernetes.profile import GatewayProfile
 from controlplane.kubernetes.render.manifests import Json, Manifest, manifest, name_of
@@ -34,7 +34,7 @@ def _spec(profile: GatewayProfile, backend: GatewayBackend) -> Json:
     host, port = url.hostname, url.port or (443 if url.scheme == "https" else 80)
     spec: Json = {"endpoints": [address_of(host, port)]}
     if url.scheme == "https":
-        if _is_ip(host):
+        if is_ip(host):
             raise GatewayRejected(
                 f"backend '{backend.backend_id}': Envoy Gateway cannot check a certificate against an IP address;"
                 f" give the engine a DNS name: {backend.base_url}"
@@ -44,11 +44,3 @@ def _spec(profile: GatewayProfile, backend: GatewayBackend) -> Json:
             authorities = {"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": profile.engine_ca}]}
         spec["tls"] = {"sni": host, **authorities}
     return spec
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from controlplane.gateway.ports import GatewayBackend, GatewayRoute
+from controlplane.gateway.request_headers import NOT_FOR_ENGINES
 from controlplane.kubernetes.profile import GatewayProfile
 from controlplane.kubernetes.render.manifests import ENVOY_GATEWAY, Json, Manifest, manifest, name_of, named
-from controlplane.kubernetes.render.routes import REMOVED, extension, fallbacks_of, model_name, parents
+from controlplane.kubernetes.render.routes import extension, fallbacks_of, model_name, parents
 from controlplane.kubernetes.render.services import address_of
 from ias import headers
 
@@ -38,7 +39,7 @@ def render_grpc_model(profile: GatewayProfile, route: GatewayRoute, backends: Ma
     rule = {
         "name": "model",
         "matches": [{**call, "headers": model} for call in _CALLS],
-        "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": list(REMOVED)}}],
+        "filters": [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": list(NOT_FOR_ENGINES)}}],
         "backendRefs": [
             {"group": ENVOY_GATEWAY, "kind": "Backend", "name": names[target.backend_id], "weight": target.weight} for target in sorted(route.targets)
         ],

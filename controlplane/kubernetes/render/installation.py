@@ -1,24 +1,10 @@
 """What a gateway has once: its class, the Gateway with its listeners, the Envoy behind it, and what clients may do. Pure."""
 
+from controlplane.gateway.access_log import ACCESS_LOG_LINE
 from controlplane.kubernetes.profile import GatewayProfile, Listener
 from controlplane.kubernetes.render.manifests import ENVOY_GATEWAY, Json, Manifest, gateway_ref, manifest, named, seconds
 from ias import headers
 
-_ACCESS_LOG = {
-    "time": "%START_TIME%",
-    "request_id": f"%REQ({headers.REQUEST_ID})%",
-    "method": "%REQ(:METHOD)%",
-    "path": "%PATH(NQ:PATH):256%",
-    "model": f"%REQ({headers.MODEL})%",
-    "status": "%RESPONSE_CODE%",
-    "flags": "%RESPONSE_FLAGS%",
-    "details": "%RESPONSE_CODE_DETAILS%",
-    "duration_ms": "%DURATION%",
-    "bytes_received": "%BYTES_RECEIVED%",
-    "bytes_sent": "%BYTES_SENT%",
-    "upstream": "%UPSTREAM_CLUSTER%",
-    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
-}
 _STDOUT: Json = {"type": "File", "file": {"path": "/dev/stdout"}}
 GATEWAY_CONFIG = "aigateway.envoyproxy.io/gateway-config"
 """The annotation by which a GatewayConfig of AI Gateway is attached."""
@@ -72,7 +58,7 @@ def _envoy(profile: GatewayProfile) -> Json:
     spec: Json = {
         "telemetry": {
             "accessLog": {
-                "settings": [{"format": {"type": "JSON", "json": _ACCESS_LOG}, "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}]}]
+                "settings": [{"format": {"type": "JSON", "json": ACCESS_LOG_LINE}, "sinks": [{"type": "File", "file": {"path": "/dev/stdout"}}]}]
             },
             # The request id is random as a whole: the signed context is bound to it.
             "requestID": {"tracing": "Disable"},

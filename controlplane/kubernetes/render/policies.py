@@ -4,16 +4,11 @@ All are on the Gateway. On a route they would be skipped without a word: Envoy t
 that it selects first, and `x-ias-model` is not there yet.
 """
 
+from controlplane.gateway.request_headers import FOR_AUTHORIZATION
 from controlplane.kubernetes.profile import GatewayProfile
 from controlplane.kubernetes.render.manifests import Json, Manifest, gateway_ref, manifest, milliseconds, named
 from controlplane.kubernetes.render.services import connections, service_ref
 from controlplane.kubernetes.render.traffic import traffic
-from ias import headers
-
-AUTHORIZATION_HEADERS = (
-    *(*headers.CREDENTIALS, "content-type", "content-length", "content-encoding", headers.REQUEST_ID, headers.TAGS),
-    "x-envoy-external-address",
-)
 
 
 def render_policies(profile: GatewayProfile) -> list[Manifest]:
@@ -28,7 +23,7 @@ def render_policies(profile: GatewayProfile) -> list[Manifest]:
 def _security(profile: GatewayProfile) -> Json:
     check: Json = {
         "grpc": {"backendRefs": [service_ref(profile, "extauth", profile.extauth)], "backendSettings": connections()},
-        "headersToExtAuth": list(AUTHORIZATION_HEADERS),
+        "headersToExtAuth": list(FOR_AUTHORIZATION),
         "timeout": milliseconds(profile.authorization_timeout_ms),
         "failOpen": False,
         "statusOnError": 503,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from controlplane.gateway.clusters import has_pool
 from controlplane.gateway.ports import GatewayBackend, GatewayRejected, GatewayRoute, GatewayTraffic, ModelProtocol
+from controlplane.gateway.request_headers import NOT_FOR_ENGINES
 from controlplane.gateway.traffic import traffic_of
 from controlplane.kubernetes.profile import GatewayProfile, Listener
 from controlplane.kubernetes.render.engines import engine_name
@@ -25,16 +26,6 @@ MAX_MATCHES = 64
 """Of one rule (Gateway API)."""
 MAX_TARGETS = 16
 """Of one rule (Gateway API)."""
-REMOVED = (
-    *headers.CREDENTIALS,
-    headers.CONTEXT,
-    headers.MODEL,
-    headers.TAGS,
-    "x-envoy-auth-partial-body",
-    "x-envoy-external-address",
-    "accept-encoding",
-)
-"""No engine's business. A compressed answer cannot be counted without inflating it: engines are asked for identity."""
 
 
 def render_filters(profile: GatewayProfile) -> list[Manifest]:
@@ -83,7 +74,7 @@ def render_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping
     else:
         credential = _credential(route, backends)
         # extauth takes the client's credential away; removing it here as well would remove the engine's.
-        removed = [header for header in REMOVED if not (credential and header == "authorization")]
+        removed = [header for header in NOT_FOR_ENGINES if not (credential and header == "authorization")]
         rule["filters"] = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": removed}}, extension(named(profile, "engine-host"))]
         rule["backendRefs"] = backend_refs(profile, route)
         if credential:
