@@ -119,7 +119,7 @@ bench-%: $(VENV)/dev.stamp ## Run benchmarks/<name>.py: pairs in one run, ends w
 
 .PHONY: schemathesis-long
 schemathesis-long: $(VENV)/dev.stamp ## schemathesis on the live API for half an hour (SCHEMATHESIS_SECONDS=n); a short run is in `make test`
-	@SCHEMATHESIS_SECONDS=$(or $(SCHEMATHESIS_SECONDS),1800) $(BIN)/pytest -q tests/component/controlplane/test_schemathesis.py
+	@SCHEMATHESIS_SECONDS=$(or $(SCHEMATHESIS_SECONDS),1800) $(BIN)/pytest -q -rP tests/component/controlplane/test_schemathesis.py
 
 .PHONY: soak-wire
 soak-wire: $(VENV)/dev.stamp ## Ten minutes of half load on the wire (MINUTES=n): memory, descriptors, errors

@@ -1,6 +1,6 @@
 """SQL of accounts."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row, Select, and_, func, insert, or_
@@ -93,6 +93,11 @@ class AccountRepository(Repository):
     async def person(self, user_id: UUID) -> Row[Any] | None:
         """One of them."""
         return await self._one(self.people().where(users.c.id == user_id))
+
+    async def set_status(self, user_id: UUID, status: Literal["active", "disabled"]) -> Row[Any]:
+        """Let a user act, or not; sessions end with either, so that none comes back to life."""
+        values = {"status": status, "token_generation": users.c.token_generation + 1}
+        return (await self.uow.execute(self.update(users).where(users.c.id == user_id).values(values).returning(users))).one()
 
     async def bury(self, user_id: UUID) -> None:
         """Leave the tombstone of a user; sessions end."""

@@ -55,6 +55,18 @@ async def change_role(org: str, user_id: UUID, body: RoleBody, access: UserManag
     return UserView.model_validate(await service.change_role(access, (await find(access, org)).id, user_id, Role(body.role)))
 
 
+@router.post("/org/{org}/user/{user_id}/disable", name="user.disable")
+async def disable_user(org: str, user_id: UUID, access: UserManager) -> UserView:
+    """Disable a user: sessions end and keys are refused within a second, until the user is enabled. The last admin of an org stays one."""
+    return UserView.model_validate(await service.disable_user(access, (await find(access, org)).id, user_id))
+
+
+@router.post("/org/{org}/user/{user_id}/enable", name="user.enable")
+async def enable_user(org: str, user_id: UUID, access: UserManager) -> UserView:
+    """Let a disabled user sign in again; the keys work as before."""
+    return UserView.model_validate(await service.enable_user(access, (await find(access, org)).id, user_id))
+
+
 @router.post("/org/{org}/service-account", name="service_account.create", status_code=201)
 async def create_service_account(org: str, body: NewServiceBody, access: UserManager, response: Response) -> ServiceView:
     """Make a service account: an identity for programs, which cannot sign in. An org admin makes its keys."""
@@ -75,6 +87,18 @@ async def list_service_accounts(org: str, access: UserManager, page: Annotated[P
 async def delete_service_account(org: str, service_account_id: UUID, access: UserManager) -> None:
     """Delete a service account; its keys stop at once."""
     await service.delete_service(access, (await find(access, org)).id, service_account_id)
+
+
+@router.post("/org/{org}/service-account/{service_account_id}/disable", name="service_account.disable")
+async def disable_service_account(org: str, service_account_id: UUID, access: UserManager) -> ServiceView:
+    """Disable a service account: its keys are refused within a second, until it is enabled."""
+    return ServiceView.model_validate(await service.disable_service(access, (await find(access, org)).id, service_account_id))
+
+
+@router.post("/org/{org}/service-account/{service_account_id}/enable", name="service_account.enable")
+async def enable_service_account(org: str, service_account_id: UUID, access: UserManager) -> ServiceView:
+    """Let the keys of a disabled service account work again."""
+    return ServiceView.model_validate(await service.enable_service(access, (await find(access, org)).id, service_account_id))
 
 
 @router.post("/system-admin", name="system_admin.create", status_code=201)

@@ -1,6 +1,6 @@
 """What happens to accounts: users of an org, service identities, the first System Admin."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Row, func, select
@@ -65,6 +65,22 @@ async def change_role(access: Access, org_id: UUID, user_id: UUID, role: Role) -
     return await repository.change_role(user_id, role)
 
 
+async def disable_user(access: Access, org_id: UUID, user_id: UUID) -> Row[Any]:
+    """Stop a person's sessions and keys until they are enabled again; nothing is lost. An org keeps an admin who can act."""
+    if user_id == access.user_id:
+        raise Problem(409, "cannot_disable_yourself", "Nobody can disable the own account: ask another admin.")
+    repository = AccountRepository(access.uow, access.reach.within(org_id))
+    user = await _person(repository, user_id)
+    await _keep_an_admin(repository, user)
+    return await _set_status(repository, user, "disabled")
+
+
+async def enable_user(access: Access, org_id: UUID, user_id: UUID) -> Row[Any]:
+    """Let a person sign in again; their keys work as before."""
+    repository = AccountRepository(access.uow, access.reach.within(org_id))
+    return await _set_status(repository, await _person(repository, user_id), "active")
+
+
 async def create_system_admin(access: Access, body: NewSystemAdminBody, passwords: Passwords) -> NewUserView:
     """Make another System Admin."""
     password = new_password()
@@ -103,12 +119,23 @@ async def delete_service(access: Access, org_id: UUID, user_id: UUID) -> None:
     """Leave a tombstone; its keys stop at once."""
     reach = access.reach.within(org_id)
     repository = AccountRepository(access.uow, reach)
-    if await repository.service(user_id) is None:
-        raise errors.not_found("service account")
+    await _service(repository, user_id)
     await repository.bury(user_id)
     await revoke_all(KeyRepository(access.uow, reach), user_id)
     access.uow.changed(ChangeKind.USER, user_id)
     access.uow.audit(org_id=org_id, target_user_id=str(user_id))
+
+
+async def disable_service(access: Access, org_id: UUID, user_id: UUID) -> Row[Any]:
+    """Stop the keys of a service account until it is enabled again."""
+    repository = AccountRepository(access.uow, access.reach.within(org_id))
+    return await _set_status(repository, await _service(repository, user_id), "disabled")
+
+
+async def enable_service(access: Access, org_id: UUID, user_id: UUID) -> Row[Any]:
+    """Let the keys of a service account work again."""
+    repository = AccountRepository(access.uow, access.reach.within(org_id))
+    return await _set_status(repository, await _service(repository, user_id), "active")
 
 
 async def refuse_name_of_another(everybody: AccountRepository, username: str) -> None:
@@ -121,6 +148,21 @@ async def _person(repository: AccountRepository, user_id: UUID) -> Row[Any]:
     if (user := await repository.person(user_id)) is None:
         raise errors.not_found("user")
     return user
+
+
+async def _service(repository: AccountRepository, user_id: UUID) -> Row[Any]:
+    if (user := await repository.service(user_id)) is None:
+        raise errors.not_found("service account")
+    return user
+
+
+async def _set_status(repository: AccountRepository, user: Row[Any], status: Literal["active", "disabled"]) -> Row[Any]:
+    """Disabling what is disabled, or enabling what is enabled, changes nothing."""
+    repository.uow.audit(org_id=user.org_id, target_user_id=str(user.id), status_before=user.status)
+    if user.status == status:
+        return user
+    repository.uow.changed(ChangeKind.USER, user.id)
+    return await repository.set_status(user.id, status)
 
 
 async def _keep_an_admin(repository: AccountRepository, user: Row[Any]) -> None:

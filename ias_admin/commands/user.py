@@ -1,14 +1,13 @@
 """The users of an org."""
 
-import uuid
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from ias_admin.client import Client, segment
+from ias_admin.client import segment
+from ias_admin.commands.naming import user_id_of
 from ias_admin.commands.options import Limit, Org, Output, Yes, confirm, examples
-from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.session import client_of
 
@@ -65,6 +64,24 @@ def role(
     print_object(client.put(f"/org/{segment(org)}/user/{segment(user_id_of(client, org, user))}/role", {"role": role.value}), output)
 
 
+@app.command(epilog=examples("user disable acme ada --dry-run", "user disable acme ada --yes"))
+def disable(context: typer.Context, org: Org, user: User, yes: Yes = False) -> None:
+    """Disable a user: sessions end and keys stop within a second, until the user is enabled."""
+    client = client_of(context)
+    user_id = user_id_of(client, org, user)
+    confirm(f"Disable the user '{user}' of '{org}' with all their keys?", yes)
+    client.post(f"/org/{segment(org)}/user/{segment(user_id)}/disable")
+    say(f"Disabled {user}. Let them in again: ias-admin user enable {org} {user}")
+
+
+@app.command(epilog=examples("user enable acme ada"))
+def enable(context: typer.Context, org: Org, user: User) -> None:
+    """Let a disabled user sign in again; their keys work as before."""
+    client = client_of(context)
+    client.post(f"/org/{segment(org)}/user/{segment(user_id_of(client, org, user))}/enable")
+    say(f"Enabled {user}.")
+
+
 @app.command(epilog=examples("user remove acme ada"))
 def remove(context: typer.Context, org: Org, user: User, yes: Yes = False) -> None:
     """Remove a user. Their sessions and keys stop working at once."""
@@ -73,15 +90,3 @@ def remove(context: typer.Context, org: Org, user: User, yes: Yes = False) -> No
     confirm(f"Remove the user '{user}' from '{org}' with all their keys?", yes)
     client.delete(f"/org/{segment(org)}/user/{segment(user_id)}")
     say(f"Removed {user}.")
-
-
-def user_id_of(client: Client, org: str, user: str) -> str:
-    """Return the id of a user of an org, given by name or id."""
-    try:
-        return str(uuid.UUID(user))
-    except ValueError:
-        pass
-    for one in client.items(f"/org/{segment(org)}/user"):
-        if one["username"] == user:
-            return str(one["id"])
-    raise CommandFailed(f"'{org}' has no user '{user}'.", ExitCode.NOT_FOUND)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ias_admin.client import Client, segment
-from ias_admin.commands.user import user_id_of
+from ias_admin.commands.naming import user_id_of
 from ias_admin.errors import CommandFailed, ExitCode
 
 OrgOption = Annotated[str | None, typer.Option("--org", metavar="ORG", help="An org: slug or id.")]

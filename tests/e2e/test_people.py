@@ -1,4 +1,4 @@
-"""A person's way in and out, by the commands that people use: invite, mail, accept, key, request; suspend, restore, remove."""
+"""A person's way in and out, by the commands that people use: invite, mail, accept, key, request; suspend, restore, disable, remove."""
 
 import json
 import os
@@ -71,6 +71,13 @@ def test_from_an_invite_to_a_request_and_out_again(world: World, stack: Any, tmp
             root(*go_on)
             until(lambda: not refused(), 1, every_s=0.02)
             ada("whoami")
+
+        root("user", "disable", ORG, f"ada-{ORG}", "--yes")
+        until(refused, 1, every_s=0.02)
+        ada("whoami", code=3)
+        root("user", "enable", ORG, f"ada-{ORG}")
+        until(lambda: not refused(), 1, every_s=0.02)
+        ada("login", "-u", f"ada-{ORG}", IAS_ADMIN_PASSWORD="a password of her own")
 
         root("user", "remove", ORG, f"ada-{ORG}", "--yes")
         until(refused, 1, every_s=0.02)
