@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -67,14 +68,23 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            lines = [f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)]
-            raise ConfigError("\n".join(lines)) from None
+            raise ConfigError("\n".join(cls._sentences(error))) from None
         except SettingsError as error:
             if isinstance(error.__cause__, ConfigError):
                 raise error.__cause__ from None
             # The text of pydantic-settings names the field; its cause holds the value, which may be a secret.
             field = re.search(r'field "(\w+)"', str(error))
             raise ConfigError(f"{PREFIX}{field[1].upper() if field else '*'}: the value is not valid JSON") from None
+
+    @classmethod
+    def _sentences(cls, error: ValidationError) -> list[str]:
+        """One line for each variable in error: what is wrong with it, and what it is."""
+        wrong: dict[str, dict[str, None]] = {}
+        for one in error.errors(include_input=False, include_url=False):  # of a union there is one for each of its types
+            name = str(one["loc"][0]) if one["loc"] else ""
+            wrong.setdefault(name, {})["not set" if one["type"] == "missing" else one["msg"].removeprefix("Value error, ")] = None
+        meanings = {name: f" {described(field)}" for name, field in cls.model_fields.items()}
+        return [f"{PREFIX}{name.upper() or '*'}: {'; '.join(reasons)}.{meanings.get(name, '')}" for name, reasons in wrong.items()]
 
     def describe(self) -> str:
         """One `NAME=value` line for each setting, secrets masked."""
@@ -101,7 +111,8 @@ def load_or_exit(cls: type[_S], program: str, summary: str, arguments: Sequence[
     try:
         settings = cls.load()
     except ConfigError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        lines = str(error).splitlines()
+        print(f"{program}: {error}" if len(lines) == 1 else "\n  ".join([f"{program}: wrong settings", *lines]), file=sys.stderr)
         raise SystemExit(2) from None
     if options.check_config:
         print(settings.describe())
@@ -112,6 +123,17 @@ def load_or_exit(cls: type[_S], program: str, summary: str, arguments: Sequence[
 def _variables(cls: type[Settings]) -> str:
     lines = ["environment (a secret X may come from a file: X_FILE=/path):"]
     for name, field in cls.model_fields.items():
-        default = "required" if field.is_required() else f"default: {field.get_default(call_default_factory=True)!s}"
-        lines.append(f"  {PREFIX}{name.upper()}\n      {' '.join((field.description or '').split())} ({default})")
+        default = "required" if field.is_required() else f"default: {default_of(field)}"
+        lines.append(f"  {PREFIX}{name.upper()}\n      {described(field)} ({default})")
     return "\n".join(lines)
+
+
+def described(field: FieldInfo) -> str:
+    """What a setting is, in one line."""
+    return " ".join((field.description or "").split())
+
+
+def default_of(field: FieldInfo) -> str:
+    """What holds without the variable, as people read it; `none`: nothing, or one of each part. A default is no secret, and none is worth showing."""
+    default = field.get_default(call_default_factory=True)
+    return "none" if isinstance(default, SecretStr) or is_dataclass(default) or default in ("", None, (), {}, []) else str(default)

@@ -21,7 +21,7 @@ class TransportSettings(Settings):
     """The gRPC server: `wire`, our own, or `grpcio`, the reference."""
 
     transport_limits: Limits = Field(default_factory=Limits)
-    """JSON object of the limits that are to differ from their defaults; the table below lists them."""
+    """JSON object of the limits that are to differ from their defaults; docs/settings.md lists them."""
 
     tls_certificate_path: Path | None = None
     """PEM file of our certificate with its chain; without it connections are not encrypted."""

@@ -14,8 +14,6 @@ import typer
 from controlplane.backends.rules import canonical_base_url
 from controlplane.gateway.bootstrap import Metering
 from extproc import inspect_spool
-from standalone.gateway_cluster import apply_command, diff_command
-from standalone.gateway_commands import gateway
 from standalone.home import default_path, service_addresses
 from standalone.up import Options, up
 
@@ -26,14 +24,27 @@ spool = typer.Typer(no_args_is_help=True, help="Look into the spools of usage ev
 app.add_typer(spool, name="spool")
 audit = typer.Typer(no_args_is_help=True, help="The audit log in the database.")
 app.add_typer(audit, name="audit")
-gateway.command("diff")(diff_command)
-gateway.command("apply")(apply_command)
-app.add_typer(gateway, name="gateway")
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="Folder of a service that runs here.  [default: $IAS_HOME or ~/.local/share/ias]", show_default=False)
+]
 
 
 def main() -> None:
     """Entry point of the console script."""
     app(prog_name="ias")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False,
+) -> None:
+    """Take what stands before a command."""
 
 
 def _ip_address(value: str) -> str:
@@ -95,9 +106,10 @@ def up_command(
     ] = "inline",
     host: Annotated[str, typer.Option(help="IP address that gateway and API listen on.", callback=_ip_address)] = "127.0.0.1",
 ) -> None:
-    """Start PostgreSQL, Valkey, Envoy and all services, and keep them running until Ctrl-C.
+    """Start the whole service, until Ctrl-C.
 
-    Data stays in the home: start again on it to go on. At the first start the administrator's password is shown once.
+    PostgreSQL, Valkey, Envoy and our services run on this machine; what dies is started again. Data stays in the home: start again on it
+    to go on. At the first start the administrator's password is shown once.
     """
     options = Options(
         home=home or default_path(),
@@ -114,30 +126,26 @@ def up_command(
 
 @app.command()
 def worker() -> None:
-    """Run a usage worker alone, configured by IAS_* variables as in `python -m controlplane worker`."""
-    os.execv(sys.executable, [sys.executable, "-m", "controlplane", "worker"])  # noqa: S606  # no shell is wanted
+    """Run a usage worker alone.
+
+    It is configured by IAS_* variables, as `python -m controlplane worker` is.
+    """
+    _become("controlplane", "worker")
 
 
 @app.command()
-def reconcile(
-    home: Annotated[
-        Path | None, typer.Option(help="Folder of a service that runs here.  [default: $IAS_HOME or ~/.local/share/ias]", show_default=False)
-    ] = None,
-) -> None:
-    """Compare what admission counts of every budget with the ledger; exit code 1 when they differ.
+def reconcile(home: HomeOption = None) -> None:
+    """Compare what admission counts with the ledger.
 
-    IAS_DATABASE_URL and IAS_VALKEY_URL say where both are; without them those of the home. Requests that end right now are in the
-    ledger a moment later than in admission: a difference that stays is one.
+    Exit code 1: they differ. IAS_DATABASE_URL and IAS_VALKEY_URL say where both are; without them those of the home. Requests that end
+    right now are in the ledger a moment later than in admission: a difference that stays is one.
     """
-    environment = {**service_addresses(home or default_path()), **os.environ}
-    os.execve(sys.executable, [sys.executable, "-m", "controlplane", "reconcile"], environment)  # noqa: S606  # no shell is wanted
+    _become("controlplane", "reconcile", environment=_of_the_service(home, "IAS_DATABASE_URL", "IAS_VALKEY_URL"))
 
 
 @audit.command("verify")
 def verify_audit(
-    home: Annotated[
-        Path | None, typer.Option(help="Folder of a service that runs here.  [default: $IAS_HOME or ~/.local/share/ias]", show_default=False)
-    ] = None,
+    home: HomeOption = None,
     expect: Annotated[list[str] | None, typer.Option(metavar="NUMBER:HASH", help="A seal noted down before; may be repeated.")] = None,
 ) -> None:
     """Check that the audit log is what was sealed; exit code 1 and the first broken batch when it is not.
@@ -146,14 +154,34 @@ def verify_audit(
     that was noted down, printed here or logged by the worker ("audit log sealed").
     """
     expected = {"IAS_EXPECTED_SEALS": ",".join(expect)} if expect else {}
-    environment = {**service_addresses(home or default_path()), **os.environ, **expected}
-    os.execve(sys.executable, [sys.executable, "-m", "controlplane", "verify-audit"], environment)  # noqa: S606  # no shell is wanted
+    _become("controlplane", "verify-audit", environment=_of_the_service(home, "IAS_DATABASE_URL") | expected)
 
 
 @spool.command()
 def inspect(directory: Annotated[Path, typer.Argument(help="A spool directory of extproc.")]) -> None:
     """Print every record of a spool as one JSON line, oldest first. Reads only; the spool may be in use."""
     raise typer.Exit(inspect_spool.main([str(directory)], sys.stdout.buffer))
+
+
+@app.command("gateway", context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+def gateway_command(arguments: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+    """Print or apply what is written on Kubernetes."""
+    _become("standalone.gateway_cli", *(arguments or []))
+
+
+def _become(module: str, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
+    """Go on as another program: what only that one loads is not loaded for `ias up`."""
+    os.execve(sys.executable, [sys.executable, "-m", module, *arguments], environment or os.environ)  # noqa: S606  # no shell is wanted
+
+
+def _of_the_service(home: Path | None, *needed: str) -> dict[str, str]:
+    """Our environment, with the addresses of the service of a home where it has none."""
+    place = home or default_path()
+    environment = {**service_addresses(place), **os.environ}
+    if missing := [name for name in needed if not environment.get(name) and not environment.get(f"{name}_FILE")]:
+        typer.echo(f"ias: No service was started in {place}. Name its folder with --home, or set {' and '.join(missing)}.", err=True)
+        raise typer.Exit(2)
+    return environment
 
 
 @app.command()

@@ -29,7 +29,10 @@ ConfirmOption = Annotated[float, typer.Option(min=0, help="Seconds in which cont
 
 
 def diff_command(profile: ProfileOption, kubeconfig: KubeconfigOption = None, state: StateOption = None, home: HomeOption = None) -> None:
-    """Print what `apply` would change. Exit code 0: nothing, 1: something, 2: it cannot be said."""
+    """Print what `apply` would change.
+
+    Exit code 0: nothing, 1: something, 2: it cannot be said.
+    """
 
     async def compare(wanted: GatewayState, chosen: GatewayProfile, cluster: KubernetesCluster) -> bool:
         desired = render(wanted, chosen)
@@ -50,7 +53,10 @@ def apply_command(
     home: HomeOption = None,
     confirm_seconds: ConfirmOption = 10.0,
 ) -> None:
-    """Bring the cluster to what `render` prints, as the control plane would: fields of other managers are left to them. Exit code 2: it failed."""
+    """Bring the cluster to what `render` prints.
+
+    The control plane does the same. Fields of other managers are left to them. Exit code 2: it failed.
+    """
 
     async def apply(wanted: GatewayState, chosen: GatewayProfile, cluster: KubernetesCluster) -> bool:
         await KubernetesGateway(cluster, chosen, confirm_s=confirm_seconds).apply(wanted)

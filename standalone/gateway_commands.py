@@ -18,7 +18,7 @@ from controlplane.settings import DatabaseSettings
 from ias.settings import ConfigError
 from standalone.home import default_path, service_addresses
 
-gateway = typer.Typer(no_args_is_help=True, help="The gateway on Kubernetes: what is written there.")
+gateway = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="The gateway on Kubernetes: what is written there.")
 
 ProfileOption = Annotated[Path, typer.Option(envvar="IAS_KUBERNETES_PROFILE", help="What the installation chooses, as YAML (docs/kubernetes.md).")]
 StateOption = Annotated[
@@ -31,7 +31,10 @@ HomeOption = Annotated[
 
 @gateway.command("render")
 def render_command(profile: ProfileOption, state: StateOption = None, home: HomeOption = None) -> None:
-    """Print every manifest of the gateway as YAML, in the order of (apiVersion, kind, namespace, name)."""
+    """Print every manifest of the gateway as YAML.
+
+    They are in the order of (apiVersion, kind, namespace, name).
+    """
     try:
         manifests = render(load_state(state, home), read_profile_file(profile))
     except (ConfigError, GatewayRejected, ProfileInvalid, StateInvalid, OSError) as error:
@@ -42,7 +45,10 @@ def render_command(profile: ProfileOption, state: StateOption = None, home: Home
 
 @gateway.command("rate-limits")
 def rate_limits_command(profile: ProfileOption) -> None:
-    """Print IAS_RATE_LIMITS for the Rate Limit Service: the limits of the profile, of which Envoy Gateway tells it nothing."""
+    """Print IAS_RATE_LIMITS for the Rate Limit Service.
+
+    It has the limits of the profile, of which Envoy Gateway tells that service nothing.
+    """
     try:
         rules = rate_limit_rules(read_profile_file(profile))
     except (ProfileInvalid, OSError) as error:

@@ -1,5 +1,6 @@
 """The home of one service on this machine: its data, secrets, logs and lock, and the short-lived directory of its sockets."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -101,6 +102,14 @@ def open_home(path: Path) -> Home:
     except HomeError:
         os.close(lock)
         raise
+
+
+def refuse_a_running_one(path: Path) -> None:
+    """Raise HomeError if a service runs on that home; make nothing where there is none."""
+    lock = path.expanduser().absolute() / "lock"
+    with contextlib.suppress(OSError):  # `open_home` says what is wrong with it
+        if lock.exists():
+            os.close(_lock(lock.parent))
 
 
 def write_private(path: Path, text: str) -> None:

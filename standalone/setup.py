@@ -28,6 +28,7 @@ from controlplane.ids import new_id
 from controlplane.repository import EVERYTHING
 from controlplane.settings import DatabaseSettings, EgressSettings
 from controlplane.unit_of_work import UnitOfWork, unit_of_work
+from ias.settings import ConfigError
 from standalone.home import write_private
 
 
@@ -97,7 +98,7 @@ def main() -> int:
                 url, arguments.gateway_directory, engines, arguments.credentials_directory, arguments.credential, arguments.password_file, *passwords
             )
         )
-    except (ValueError, OSError, database.DatabaseIsNewer) as error:
+    except (ConfigError, ValueError, OSError, database.DatabaseIsNewer) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

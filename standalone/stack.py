@@ -24,9 +24,9 @@ from standalone.valkey import Valkey
 SIMULATOR = "sim"
 SIMULATOR_MODELS = ("sim-chat", "sim-small", "sim-embed")
 _DRAIN_S = 10
+"""How long running requests may go on after a stop was asked for."""
 _KEEPS_ITS_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(64 << 20), "MALLOC_MMAP_THRESHOLD_": str(32 << 20)}
 """Bodies of a megabyte come and go. glibc would give their pages back and ask for them anew: a third of the CPU time of such a request."""
-"""How long running requests may go on after a stop was asked for."""
 
 
 class Stack:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from controlplane.gateway.bootstrap import Metering
 from standalone.binaries import BinaryMissing
-from standalone.home import Home, HomeError, open_home, write_private
+from standalone.home import Home, HomeError, open_home, refuse_a_running_one, write_private
 from standalone.ports import PortTaken, reserve_all
 from standalone.postgres import PostgresFailed
 from standalone.stack import Stack
@@ -43,6 +43,7 @@ def up(options: Options) -> int:
     try:
         if options.ready_file:
             _clear(options.ready_file)
+        refuse_a_running_one(options.home)  # before its ports are found to be in use
         ports = reserve_all(options.host, options.gateway_port, options.api_port)
         home = open_home(options.home)
     except PortTaken as error:
@@ -133,7 +134,7 @@ class _Run:
             _say(f"  sign in as '{self._first_credentials['admin_username']}', password {self._first_credentials['admin_password']}")
             _say("  The password is shown this once: keep it.")
         elif not self._ready_file:
-            _say(f"  The first administrator's password is in {path}: keep it, and remove that file.")
+            _say(f"  Name and password of the first administrator are in {path} (JSON): keep them, and remove that file.")
             return
         path.unlink()
 

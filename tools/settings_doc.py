@@ -5,10 +5,10 @@ import pkgutil
 import sys
 from pathlib import Path
 
-from pydantic import SecretStr, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
-from ias.settings import PREFIX, Settings
+from ias.settings import PREFIX, Settings, default_of, described
 from ias.wire.limits import Limits
 
 ROOT = Path(__file__).parents[1]
@@ -57,19 +57,16 @@ def _limits() -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    meaning = " ".join((field.description or "").split()).replace("|", "\\|")
+    meaning = described(field).replace("|", "\\|")
     return f"| `{PREFIX}{name.upper()}` | {_default(field)} | {meaning}{' Secret.' if 'Secret' in str(field.annotation) else ''} |"
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**required**"
-    default = field.get_default(call_default_factory=True)
-    if isinstance(default, SecretStr):
-        default = ""  # a default is no secret, and none is worth showing
-    if isinstance(default, Limits):
+    if isinstance(field.get_default(call_default_factory=True), Limits):
         return "below"
-    return f"`{default}`" if default not in ("", None, (), {}, []) else "none"
+    return default if (default := default_of(field)) == "none" else f"`{default}`"
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def test_a_newer_home(short_tmp: Path) -> None:
 
 def test_a_second_start_on_the_same_home(short_tmp: Path) -> None:
     held = open_home(short_tmp / "home")
-    code, said = ias_up("--home", str(held.path), "--gateway-port", "0", "--api-port", "0")
+    with socket.create_server(("127.0.0.1", 0)) as gateway:  # that one has its ports, too: they are not what is told
+        code, said = ias_up("--home", str(held.path), "--gateway-port", str(gateway.getsockname()[1]), "--api-port", "0")
     assert code == 1
     assert said.startswith(f"ias: IAS already runs on the home {held.path} (process {os.getpid()}).")
     assert held.runtime.exists(), "the sockets of the one that runs were left alone"

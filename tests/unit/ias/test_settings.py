@@ -1,6 +1,7 @@
 """Settings: from the environment and from files, frozen, masked, and plain about what is wrong."""
 
 import sys
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import pydantic
@@ -21,6 +22,9 @@ class Example(Settings):
 
     password: SecretStr = SecretStr("")
     """Opens the door."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Where it may go."""
 
     peppers: dict[int, SecretStr] = Field(default={})
     """Secrets by version."""
@@ -104,6 +108,7 @@ def test_the_description_masks_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         "IAS_NAME=example",
         "IAS_LIMIT_MS=500",
         "IAS_PASSWORD=***",
+        "IAS_NETWORKS=()",
         "IAS_PEPPERS=1:***,2:***",
     ]
 
@@ -132,7 +137,21 @@ def test_check_config_prints_and_exits(capsys: pytest.CaptureFixture[str], monke
 
 def test_a_wrong_configuration_is_exit_code_2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IAS_NAME")
-    assert run(capsys) == (2, "", "example: IAS_NAME: Field required\n")
+    assert run(capsys) == (2, "", "example: IAS_NAME: not set. What it is called.\n")
+
+
+def test_many_that_are_wrong_stand_one_below_the_other(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IAS_NAME")
+    monkeypatch.setenv("IAS_NETWORKS", '["10.0.0.0/8", "nowhere"]')
+    code, _, err = run(capsys)
+    assert (code, err.splitlines()) == (
+        2,
+        [
+            "example: wrong settings",
+            "  IAS_NAME: not set. What it is called.",
+            "  IAS_NETWORKS: Input is not a valid IPv4 network; Input is not a valid IPv6 network. Where it may go.",
+        ],
+    )
 
 
 def test_help_lists_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,6 +159,7 @@ def test_help_lists_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert "IAS_NAME\n      What it is called. (required)" in out
     assert "IAS_LIMIT_MS\n      How long it may take, in milliseconds. (default: 500)" in out
+    assert "IAS_PASSWORD\n      Opens the door. (default: none)" in out
 
 
 def test_without_arguments_those_of_the_process_count(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """The command line: mistakes are told before anything starts."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,7 @@ def test_the_version_is_the_distributions() -> None:
     code, output = run("version")
     assert code == 0
     assert output.strip()[0].isdigit()
+    assert run("--version") == (0, output)
 
 
 @pytest.mark.parametrize("given", [{}, {"IAS_VALKEY_URL_FILE": "/elsewhere"}], ids=["home", "environment"])
@@ -83,6 +86,30 @@ def test_reconcile_asks_the_service_of_the_home_unless_told_otherwise(tmp_path: 
     assert arguments[1:] == ["-m", "controlplane", "reconcile"]
     expected = {f"IAS_{name.upper()}_FILE": str(tmp_path / "secrets" / name) for name in ("database_url", "valkey_url")} | given
     assert {name: environment[name] for name in expected} == expected
+
+
+def test_reconcile_without_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("IAS_DATABASE_URL", "IAS_VALKEY_URL"):
+        monkeypatch.delenv(name, raising=False)
+    code, output = run("reconcile", "--home", str(tmp_path))
+    assert (code, output) == (
+        2,
+        f"ias: No service was started in {tmp_path}. Name its folder with --home, or set IAS_DATABASE_URL and IAS_VALKEY_URL.\n",
+    )
+
+
+def test_the_gateways_commands_are_a_program_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr("os.execve", lambda _, arguments, environment: ran.append(arguments))
+    for given in (["render", "--profile", "p.yaml"], ["--help"], []):
+        run("gateway", *given)
+        assert ran.pop()[1:] == ["-m", "standalone.gateway_cli", *given]
+
+
+def test_what_starts_the_service_loads_no_client_of_kubernetes() -> None:
+    """`ias up` stays as long as the service does: the client and all that comes with it were 50 MB and a second of each start."""
+    program = "import sys, standalone.cli; print([name for name in ('kubernetes', 'fastapi', 'alembic') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_inspecting_what_is_no_spool(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from controlplane.gateway.ports import GatewayBackend, GatewayRoute, GatewayState
 from controlplane.kubernetes.profile import read_profile
 from controlplane.kubernetes.render.rendering import render
-from standalone import cli
+from standalone.gateway_cli import gateway
 
 PROFILE = {
     "extauth": {"service": "extauth", "port": 9001},
@@ -36,7 +36,7 @@ def state(tmp_path: Path) -> Path:
 
 
 def run(*arguments: object) -> tuple[int, str]:
-    result = CliRunner().invoke(cli.app, ["gateway", *map(str, arguments)])
+    result = CliRunner().invoke(gateway, list(map(str, arguments)))
     return result.exit_code, result.output
 
 
