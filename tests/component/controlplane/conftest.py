@@ -45,7 +45,7 @@ async def app(database_url: str) -> AsyncIterator[FastAPI]:
 async def world(app: FastAPI, engine: AsyncEngine) -> AsyncIterator[World]:
     """A System Admin, the orgs alpha and beta, and in each an org admin `alpha-admin` and a user `alpha-user`."""
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=("192.0.2.7", 1234))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://api", event_hooks={"response": [refuse_undocumented(app)]}) as http:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://api", event_hooks={"response": [refuse_undocumented]}) as http:
         world = World(http, engine, app)
         await world.populate()
         yield world

@@ -34,7 +34,7 @@ from controlplane.settings import ApiSettings
 from controlplane.unit_of_work import unit_of_work
 from ias.roles import Role, Scope, scope_of
 from tests.component.controlplane.tenants import OF_A_USER, OF_AN_ORG, PASSWORD_HASH, VALUES, Owner, Tenant, make_models, make_tenant
-from tests.support.documented import refuse_undocumented
+from tests.support.documented import document, refuse_undocumented
 from tests.support.gateway_memory import MemoryGateway
 from tests.support.postgres import TEMPLATE, PostgresServer
 
@@ -138,8 +138,8 @@ async def ground(postgres_server: PostgresServer) -> AsyncIterator[Ground]:
         async with engine.begin() as connection:
             await connection.execute(insert(users).values(id=root, username="root", role=Role.SYSTEM_ADMIN, password_hash=PASSWORD_HASH))
         transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        async with httpx2.AsyncClient(transport=transport, base_url="http://api", event_hooks={"response": [refuse_undocumented(app)]}) as http:
-            yield Ground(app, engine, http, root, app.openapi(), Tenant(), Tenant(), spoiled=True)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://api", event_hooks={"response": [refuse_undocumented]}) as http:
+            yield Ground(app, engine, http, root, document(), Tenant(), Tenant(), spoiled=True)
     await engine.dispose()
     postgres_server.drop(url)
 
