@@ -11,10 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from controlplane import advisory_locks
 from controlplane.database_pool import FairPool, drop_closed_connections
-
-MIGRATION_LOCK = 0x1A5C4A47
-"""Advisory lock of the one process that migrates; beside `ias.gateway_views.CHANGE_LOCK`."""
 
 _CONNECT_TIMEOUT_S = 5
 _WAIT_S = 30
@@ -46,7 +44,7 @@ async def migrate(engine: AsyncEngine) -> str:
     async with engine.begin() as connection:
         # Wait long for another migration, shortly for the tables: a queued exclusive lock stops everyone else.
         await connection.execute(text("SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '10min', true)"))
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": advisory_locks.MIGRATION})
         await connection.execute(text("SELECT set_config('lock_timeout', :timeout, true)"), {"timeout": _LOCK_TIMEOUT})
         return await connection.run_sync(_upgrade)
 

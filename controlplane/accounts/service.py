@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, func, select
 
-from controlplane import errors
+from controlplane import advisory_locks, errors
 from controlplane.accounts.passwords import Passwords
 from controlplane.accounts.repository import AccountRepository
 from controlplane.accounts.rules import new_password, service_username
@@ -19,8 +19,6 @@ from controlplane.repository import EVERYTHING
 from controlplane.unit_of_work import UnitOfWork
 from ias.gateway_views import ChangeKind
 from ias.roles import Role
-
-_BOOTSTRAP_LOCK = 0x1A5C4A48
 
 
 async def create_user(access: Access, org_id: UUID, body: NewUserBody, passwords: Passwords) -> NewUserView:
@@ -180,7 +178,7 @@ async def service_identity(uow: UnitOfWork, org_id: UUID) -> UUID:
 
 async def bootstrap_admin(uow: UnitOfWork, passwords: Passwords) -> tuple[str, str] | None:
     """Make the first System Admin and return name and password; None when there is one."""
-    await uow.execute(select(func.pg_advisory_xact_lock(_BOOTSTRAP_LOCK)))
+    await uow.execute(select(func.pg_advisory_xact_lock(advisory_locks.BOOTSTRAP)))
     repository = AccountRepository(uow, EVERYTHING)
     if await repository.has_system_admin():
         return None

@@ -1,6 +1,6 @@
 """Sealing the audit log, batch by batch, and verifying that it is what was sealed.
 
-The order of `seq` is final where the sealer reads it: writers hold `WRITERS_LOCK` shared from their number to their commit, and whoever held
+The order of `seq` is final where the sealer reads it: writers hold `AUDIT_WRITERS` shared from their number to their commit, and whoever held
 it alone has seen every lower number that will ever be. Of many workers one seals at a time.
 """
 
@@ -14,6 +14,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from controlplane import advisory_locks
 from controlplane.audit.chain import Entry, Seal, flaw, seal
 from controlplane.audit.repository import ChainRepository
 from controlplane.repository import EVERYTHING
@@ -21,10 +22,6 @@ from controlplane.unit_of_work import unit_of_work
 from ias import logs
 from ias.telemetry import AUDIT_SEALED
 
-WRITERS_LOCK = 0x1A5C4A48
-"""Advisory lock of those who write audit rows (migration 0007)."""
-SEALERS_LOCK = 0x1A5C4A49
-"""Advisory lock of the one that seals."""
 MOST_ROWS = 10_000
 MANY_ROWS = 1_000
 """So many rows are sealed at once, without waiting for the interval to pass."""
@@ -70,7 +67,7 @@ class Sealer:
         if (final := await self._final_seq()) is None:
             return None
         async with unit_of_work(self._engine) as uow:
-            if not (await uow.execute(select(func.pg_try_advisory_xact_lock(SEALERS_LOCK)))).scalar_one():
+            if not (await uow.execute(select(func.pg_try_advisory_xact_lock(advisory_locks.AUDIT_SEALERS)))).scalar_one():
                 return None
             repository = ChainRepository(uow, EVERYTHING)
             previous = await repository.last_seal()
@@ -89,7 +86,7 @@ class Sealer:
         async with unit_of_work(self._engine) as uow:
             await uow.execute(text(f"SET LOCAL lock_timeout = '{_WAIT_FOR_WRITERS}'"))
             try:
-                await uow.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
+                await uow.execute(select(func.pg_advisory_xact_lock(advisory_locks.AUDIT_WRITERS)))
             except DBAPIError as error:
                 if not isinstance(error.driver_exception, LockNotAvailableError):
                     raise

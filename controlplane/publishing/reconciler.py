@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from controlplane import advisory_locks
 from controlplane.gateway.ports import Gateway, GatewayRejected, GatewayState, GatewayUnreachable
 from controlplane.keys.repository import KeyRepository
 from controlplane.keys.service import revoke_keys
@@ -23,8 +24,6 @@ from controlplane.unit_of_work import UnitOfWork, unit_of_work
 from ias import logs
 from ias.telemetry import GATEWAY_SYNC
 
-GATEWAY_LOCK = 0x1A5C4A49
-"""Advisory lock of the one that changes what the gateway serves."""
 ROUTE_STAYS_SECONDS = 1.0
 """After a model was unpublished: twice the interval at which extauth polls, so that no admitted request loses its route."""
 INTERVAL_SECONDS = 10.0
@@ -64,11 +63,11 @@ class Reconciler:
         # The turn within this process comes first, so that those who wait for it do not use up the pool.
         async with self._turn, self._engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
-            await connection.execute(select(func.pg_advisory_lock(GATEWAY_LOCK)))
+            await connection.execute(select(func.pg_advisory_lock(advisory_locks.GATEWAY)))
             try:
                 yield
             finally:
-                await connection.execute(select(func.pg_advisory_unlock(GATEWAY_LOCK)))
+                await connection.execute(select(func.pg_advisory_unlock(advisory_locks.GATEWAY)))
 
     async def apply(self, uow: UnitOfWork) -> None:
         """Bring the gateway to the state that `uow` sees; only inside `exclusively`. Raises GatewayRejected or GatewayUnreachable."""

@@ -7,7 +7,7 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-# The number of `controlplane.audit.sealing.WRITERS_LOCK`. Writers share it from their number to their commit, which follows at once; the sealer
+# The number of `controlplane.advisory_locks.AUDIT_WRITERS`. Writers share it from their number to their commit, which follows at once; the sealer
 # takes it alone for a moment, and then every number given so far is committed or gone for good: nothing appears later below it.
 _NUMBER = """
 CREATE FUNCTION audit_log_number() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from controlplane.audit.rules import Attempt
 from controlplane.audit.sealing import Sealer, report, verify
+from controlplane.publishing.reconciler import NoGateway, Reconciler
 from controlplane.unit_of_work import UnitOfWork, unit_of_work
 
 PUT_IN = """
@@ -152,3 +153,9 @@ async def test_the_running_job_seals(engine: AsyncEngine) -> None:
             await asyncio.sleep(0.05)
     stop.set()
     await job
+
+
+async def test_a_publication_that_takes_long_holds_up_no_seal(engine: AsyncEngine) -> None:
+    await write(engine)
+    async with Reconciler(engine, NoGateway()).exclusively():
+        assert await sealer(engine).step() is not None
