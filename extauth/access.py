@@ -22,6 +22,12 @@ def find_model(publications: PublicationIndex, model: str, org_id: str, allowed_
     return published
 
 
+def is_traditional(publications: PublicationIndex, model: str, org_id: str, host: str = "") -> bool:
+    """Whether a name is that of a traditional model, as far as the org may know: to others it is no model at all."""
+    published = publications.find(model, host)
+    return published is not None and org_id in published.org_ids and published.publication.model_type is not _OPENAI
+
+
 def list_models(publications: PublicationIndex, org_id: str, allowed_models: Sequence[str], host: str = "") -> list[Published]:
     """Return the models that OpenAI's clients can use with a key at a host, by name."""
     return [

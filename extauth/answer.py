@@ -62,11 +62,11 @@ def respond(status: int, body: bytes, headers: Headers = ()) -> bytes:
     return answer
 
 
-def refuse(error: ApiError, path: str) -> bytes:
-    """Answer with an error, in the shape that clients of the path expect."""
+def refuse(error: ApiError, path: str, *, traditional: bool = False) -> bytes:
+    """Answer with an error, in the shape that clients of the path expect; `traditional`: the model is, and this client may know it."""
     if path.startswith(SERVICE):
         return _refuse_call(error)
-    shape = shape_of(path)
+    shape = shape_of(path, traditional=traditional)
     return _INVALID_API_KEY[shape] if error.status == 401 else respond(error.status, error.shaped(shape), error.headers)
 
 

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from prometheus_client import Counter
 
 from extauth import answer
+from extauth.access import is_traditional
 from extauth.admission import Admissions, Answer, Wanted
 from extauth.client_address import client_address
 from extauth.decision import Policy, answer_here, authenticate, decide, identify, visitor
@@ -87,7 +88,7 @@ class CheckService:
         try:
             publications = self._snapshot.publications
             operation, key = identify(check.incoming, publications)
-            check.key = key
+            check.key, check.model = key, operation.model
             if not self._snapshot.is_fresh(time.monotonic()):
                 raise service_unavailable("Authentication")
             if key is None:
@@ -178,7 +179,7 @@ class CheckService:
         if not isinstance(error, ApiError):
             log.error("check failed", request_id=incoming.request_id, exc_info=error)
             error = service_unavailable("Authorization")
-        check.reply(error.status, _refusal(error, incoming.target))
+        check.reply(error.status, _refusal(error, incoming.target, traditional=self._asks_traditional(check)))
         credential = check.key.hint if check.key else None
         org_id = check.owner.org_id if check.owner else None
         self._security.count(error.status, error.code, org_id, credential, client_address(incoming.headers), check.sample(error))
@@ -194,10 +195,17 @@ class CheckService:
         )
 
 
-class _Check:
-    """One call on its way. `key`, `owner`, `passage`, `wanted` and `states` are filled in as they become known."""
+    def _asks_traditional(self, check: "_Check") -> bool:
+        """Whether the path names a traditional model of the one who asks: errors on a path of both protocols go by it."""
+        if check.owner is None or check.model is None:
+            return False
+        return is_traditional(self._snapshot.publications, check.model, check.owner.org_id, check.incoming.host)
 
-    __slots__ = ("_call", "_started", "incoming", "key", "owner", "passage", "states", "wanted")
+
+class _Check:
+    """One call on its way. `key`, `model`, `owner`, `passage`, `wanted` and `states` are filled in as they become known."""
+
+    __slots__ = ("_call", "_started", "incoming", "key", "model", "owner", "passage", "states", "wanted")
     passage: Passage
     wanted: Wanted
 
@@ -206,6 +214,8 @@ class _Check:
         self._started = time.perf_counter()
         self.incoming = incoming
         self.key: ApiKey | None = None
+        self.model: str | None = None
+        """The one that the path names."""
         self.owner: Credential | None = None
         self.states: Sequence[LimitState] = ()
 
@@ -246,10 +256,10 @@ def _read(call: Call) -> _Check | None:
     return _Check(call, Incoming(http.method, http.path, http.headers, http.raw_body or http.body.encode(), http.host))
 
 
-def _refusal(error: ApiError, path: str) -> bytes:
+def _refusal(error: ApiError, path: str, *, traditional: bool) -> bytes:
     """An answer whatever happens: one that cannot be rendered must not take the batch along."""
     try:
-        return answer.refuse(error, path)
+        return answer.refuse(error, path, traditional=traditional)
     except Exception:
         log.exception("a refusal could not be rendered", code=error.code)
         return answer.refuse(service_unavailable("Authorization"), path)

@@ -10,7 +10,7 @@ from extproc.learning import Learned
 from extproc.machine import Machine, Rules, Step
 from extproc.ports import Holds, Spool, SpoolUnavailable
 from extproc.recording import closed
-from extproc.reporting import report
+from extproc.reporting import EngineRefusals, report
 from ias import logs, telemetry
 from ias.context import RequestContext
 from ias.spool_format import Opened
@@ -28,6 +28,7 @@ class ProcessService:
     def __init__(self, rules: Rules, spool: Spool, holds: Holds, clock_ms: Callable[[], int], patience_s: float = 0.02) -> None:
         self.rules, self.spool, self.holds, self.clock_ms, self.patience_s = rules, spool, holds, clock_ms, patience_s
         self.learned = Learned()
+        self.engine_refusals = EngineRefusals()
         self._opening: list[_RequestStream] = []
         self._ended: list[RequestRecorded] = []
         self._unreported: list[RequestRecorded] = []
@@ -179,6 +180,8 @@ class _RequestStream:
         if step.event is not None and context is not None:
             self._lose_timer()
             self._service.recorded(self, context, step.event)
+        if step.engine_refused and context is not None:
+            self._service.engine_refusals.note(context, step.engine_refused, self._service.clock_ms())
         if step.top_up and context is not None:
             self._service.top_up(self, context, step.top_up)
         if step.waits and self._patience is None:

@@ -8,6 +8,7 @@ How it ends:
 * the last bytes passed: `complete`; or `upstream_error` when the engine answered 429 or 5xx (Envoy's own 503 and 504
   look the same and mean it), reported an error inside the stream, or closed a stream without `[DONE]` or usage. Other 4xx are
   `complete` without tokens: the engine did its work, the request was wrong.
+* the engine answered 401 or 403: `upstream_error`. It refuses what the gateway shows it, and the client, whose key is good, gets a 502.
 * the stream stopped before: `complete` when the engine had said all (`[DONE]`, a whole JSON answer), else `client_abort`.
   Envoy does not tell a client that left from an engine that reset the connection (`end_of_stream` never comes in both).
 * we ended it because its hold was used up and no more was granted: `complete`; the client was told `length`.
@@ -22,6 +23,7 @@ from enum import Enum, auto
 from typing import ClassVar, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from extproc import replies
 from extproc.answers import Way, Wishes, is_short_whole, open_body
@@ -77,6 +79,8 @@ class Step(Struct, frozen=True):
     event: RequestRecorded | None = None
     refused: str | None = None
     """Why the request has no valid context; may be logged."""
+    engine_refused: int = 0
+    """401 or 403: the engine's answer to what the gateway showed it."""
     last: bool = False
     """Nothing more is expected: the stream ends after the replies."""
     top_up: int = 0
@@ -87,6 +91,8 @@ class Step(Struct, frozen=True):
 
 NOTHING: Final = Step()
 _CONTINUE: Final = {kind: Step((reply,)) for kind, reply in replies.CONTINUE.items()}
+_REFUSALS_OF_ENGINES: Final = frozenset({401, 403})
+_UNAUTHORIZED: Final = {shape: replies.refusal(errors.upstream_unauthorized(), shape) for shape in Shape}
 _UNAVAILABLE: Final = {shape: Step((replies.refusal(errors.service_unavailable("The gateway's metering"), shape),), last=True) for shape in Shape}
 _FOLLOW: Final = {  # by whether the request changes, and whether the answer passes through us
     (False, False): replies.FOLLOW,
@@ -149,12 +155,12 @@ class Machine:
             return NOTHING if message.observability_mode else _CONTINUE[kind]
         step = handler(self, message, now_ms)
         if self._observes:
-            return Step((), step.opened, step.event, step.refused, step.last) if step.event or step.opened or step.last else NOTHING
+            return replace(step, replies=()) if step.event or step.opened or step.last else NOTHING
         return step
 
     def unrecorded(self) -> Step:
         """The `Opened` record could not be written: the request is refused, and ends without an event."""
-        shape = shape_of(self.context.path if self.context is not None else "")
+        shape = _shape(self.context) if self.context is not None else Shape.OPENAI
         self.state, self.context = State.OVER, None
         return Step(last=True) if self._observes else _UNAVAILABLE[shape]
 
@@ -217,6 +223,8 @@ class Machine:
         status = _number(seen.get(":status", ""))
         if 100 <= status < 200:
             return _CONTINUE["response_headers"]  # an interim answer; the real one follows
+        if status in _REFUSALS_OF_ENGINES and self.state is State.RESPONSE_HEADERS:
+            return self._answer_for_the_engine(context, status, now_ms)
         self._status = status
         # While we still had the request's body no engine got the request: somebody before it has answered.
         if status >= 400 or message.response_headers.end_of_stream or self.state is State.REQUEST_BODY:
@@ -241,6 +249,12 @@ class Machine:
             self.state = State.PASSAGE
             self._passage = Passage(self._body, context, self._learned.of(context))
         return _WAYS[way]
+
+    def _answer_for_the_engine(self, context: RequestContext, refusal: int, now_ms: int) -> Step:
+        """The engine refuses us: nothing that the client could mend. Where we only watch, it gets the engine's own answer."""
+        self._status = refusal if self._observes else errors.upstream_unauthorized().status
+        event = self._event(Outcome.UPSTREAM_ERROR, now_ms)
+        return Step((_UNAUTHORIZED[_shape(context)],), event=event, engine_refused=refusal, last=True)
 
     def _on_response_body(self, message: ProcessingRequest, now_ms: int) -> Step:
         assert self._body is not None
@@ -332,6 +346,11 @@ class Machine:
         (State.PASSAGE, "response_trailers"): _on_response_trailers,
         (State.OVER_PASSING, "response_body"): _on_rest_of_body,
     }
+
+
+def _shape(context: RequestContext) -> Shape:
+    """How the client of a request reads errors."""
+    return shape_of(context.path, traditional=context.endpoint in TOKENLESS)
 
 
 def _headers(message: HttpHeaders) -> dict[str, str]:

@@ -57,9 +57,10 @@ def _mode(request_body: ProcessingMode.BodySendMode, response_body: ProcessingMo
 
 
 def _request_headers(request_body: ProcessingMode.BodySendMode, response_body: ProcessingMode.BodySendMode = NONE) -> bytes:
+    # The model's name stays until a route takes it away: where there is none, Envoy tells by it which model was not found.
     # A compressed answer can be counted, but nothing taken out of it: ask the engine for identity.
     identity = HeaderValueOption(header=HeaderValue(key="accept-encoding", raw_value=b"identity"), append_action=_OVERWRITE)
-    mutation = HeaderMutation(remove_headers=[headers.CONTEXT, headers.MODEL], set_headers=[identity])
+    mutation = HeaderMutation(remove_headers=[headers.CONTEXT], set_headers=[identity])
     return ProcessingResponse(
         request_headers=HeadersResponse(response=CommonResponse(header_mutation=mutation)), mode_override=_mode(request_body, response_body)
     ).SerializeToString()

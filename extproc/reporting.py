@@ -6,9 +6,13 @@ from functools import lru_cache
 from prometheus_client import Counter, Histogram
 
 from ias import logs, telemetry
+from ias.context import RequestContext
 from ias.endpoints import Endpoint
 from ias.usage_event import Outcome, RequestRecorded, UsageSource
 
+log = logs.get(__name__)
+
+_QUIET_MS = 60_000
 _OPERATIONS = {
     Endpoint.CHAT_COMPLETIONS: "chat",
     Endpoint.RESPONSES: "chat",
@@ -44,6 +48,28 @@ def _line(event: RequestRecorded) -> dict[str, object]:
         "time_to_first_token_ms": event.time_to_first_token_ms,
         "duration_ms": event.duration_ms,
     }
+
+
+class EngineRefusals:
+    """Engines that refuse what the gateway shows them: each answer is counted, and for each model a line a minute says it."""
+
+    def __init__(self) -> None:
+        self._quiet_until: dict[str, int] = {}
+        """By model, wall clock milliseconds."""
+
+    def note(self, context: RequestContext, status: int, now_ms: int) -> None:
+        """An engine answered 401 or 403."""
+        telemetry.ENGINE_REFUSALS.labels(context.model, status).inc()
+        if now_ms < self._quiet_until.get(context.model, 0):
+            return
+        self._quiet_until[context.model] = now_ms + _QUIET_MS
+        log.error(
+            "an engine refuses the gateway's credential: look at `credential` of the model's backends",
+            model=context.model,
+            upstream_model=context.upstream_model,
+            status=status,
+            request_id=context.request_id,
+        )
 
 
 class _Series:

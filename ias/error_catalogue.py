@@ -89,6 +89,11 @@ CATALOGUE = (
     Entry(errors.headers_too_large(), "the headers are above the edge's limit", "send fewer headers"),
     Entry(errors.internal_error(), "a fault of the gateway", "report the `x-request-id`"),
     Entry(
+        errors.upstream_unauthorized(),
+        "the engine answered 401 or 403: it refuses the credential that the gateway shows it, not the client's key; `x-should-retry: false`",
+        "tell the operator, who finds the model in the metric `ias_engine_refusals_total` and in extproc's log",
+    ),
+    Entry(
         errors.service_unavailable("The model"),
         "a part of the gateway or every engine of the model is unavailable; a budget cannot be checked and the org's grace is used up",
         "retry after `retry-after`",

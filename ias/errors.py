@@ -186,6 +186,17 @@ def internal_error() -> ApiError:
     return ApiError(500, SERVER, "internal_error", "The gateway failed to process the request. The request id helps to find out why.")
 
 
+def upstream_unauthorized() -> ApiError:
+    """The engine refused what the gateway showed it (401, 403). Never passed on as such: clients would take their own key for the bad one."""
+    return ApiError(
+        502,
+        SERVER,
+        "upstream_unauthorized",
+        "The model's engine refused the gateway's credential. Your API key is good: the operator of the gateway must mend this.",
+        headers=(("x-should-retry", "false"),),
+    )
+
+
 def upstream_timeout() -> ApiError:
     """The engine took the request and stayed silent."""
     return ApiError(504, SERVER, "upstream_timeout", "The model did not answer in time.")

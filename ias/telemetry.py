@@ -59,6 +59,12 @@ EVENTS = Counter("ias_events_total", "Usage events written to the spool, by outc
 CONTEXT_REFUSED = Counter("ias_context_refused_total", "Requests that reached extproc without a valid context.", registry=REGISTRY)
 TOKENS = Counter("ias_tokens_total", "Tokens by direction and source of the count.", ["direction", "source"], registry=REGISTRY)
 REAPED = Counter("ias_reaped_total", "Admitted requests that nobody ended and that were closed as lost.", registry=REGISTRY)
+ENGINE_REFUSALS = Counter(
+    "ias_engine_refusals_total",
+    "Answers 401 and 403 of engines, by model: they refuse the credential that the gateway shows them.",
+    ["model", "status"],
+    registry=REGISTRY,
+)
 TOP_UPS = Counter(
     "ias_top_ups_total", "Attempts to hold more for a running stream, by result (away: the store did not answer).", ["result"], registry=REGISTRY
 )

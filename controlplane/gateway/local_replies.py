@@ -12,7 +12,7 @@ import json
 from typing import Any
 
 from ias import errors, headers
-from ias.error_shapes import SHAPED_TARGETS, Shape
+from ias.error_shapes import SHAPED_TARGETS, TRADITIONAL_TARGETS, Shape
 from ias.errors import ApiError
 
 Json = dict[str, Any]
@@ -30,18 +30,20 @@ def local_reply_mappers(max_body_bytes: int) -> list[Json]:
     return [
         *_mappers(_cel('response.code_details == "ext_authz_error"'), errors.service_unavailable("The authorization service")),
         {"filter": _flags("UAEX")},
-        *_mappers(_cel('response.code_details.startsWith("ext_proc_error")'), errors.service_unavailable("The metering service")),
+        *_mappers(_cel('response.code_details.startsWith("ext_proc_error")'), errors.service_unavailable("The metering service"), admitted=True),
         {"filter": _cel(f'response.code_details.startsWith("{PROCESSOR_DETAILS}")')},
         *_mappers(_cel('response.code_details == "overload"'), errors.service_unavailable("The gateway")),
         # A rate limit of the gateway's own; extauth's have a body.
-        *_mappers(_flags("RL"), errors.rate_limited("requests", "requests to this model at the gateway", 1_000)),
+        *_mappers(_flags("RL"), errors.rate_limited("requests", "requests to this model at the gateway", 1_000), admitted=True),
         # Idle stream and longest stream: by then the request had arrived, see stream_idle_timeout in envoy/bootstrap.yaml.
-        *_mappers(_flags("SI", "DT", "UT"), errors.upstream_timeout()),
-        *_mappers(_all(_status("EQ", 404), _has_header(headers.MODEL)), errors.model_not_found(model)),
+        *_mappers(_flags("SI", "DT", "UT"), errors.upstream_timeout(), admitted=True),
+        *_mappers(_all(_status("EQ", 404), _has_header(headers.MODEL)), errors.model_not_found(model), admitted=True),
         *_mappers(_status("EQ", 404), errors.unknown_url("%REQ(:METHOD)%", path)),
         *(mapper for error in _by_status(max_body_bytes) for mapper in _mappers(_status("EQ", error.status), error)),
+        *_mappers(_status("EQ", 503), errors.service_unavailable("The model"), admitted=True),
+        *_mappers(_status("EQ", 504), errors.upstream_timeout(), admitted=True),
         # An engine that speaks broken HTTP is 502 to Envoy; to the client it is as unavailable as one that is down.
-        *_mappers(_status("EQ", 502), errors.service_unavailable("The model")),
+        *_mappers(_status("EQ", 502), errors.service_unavailable("The model"), admitted=True),
         *_mappers(_status("EQ", 501), errors.malformed_request()),  # an unknown transfer-encoding
         *_mappers(_status("GE", 500), errors.internal_error()),
         *_mappers(_status("GE", 400), errors.malformed_request()),
@@ -57,13 +59,13 @@ def _by_status(max_body_bytes: int) -> tuple[ApiError, ...]:
         errors.request_too_large(max_body_bytes),
         errors.http_version_too_old(),
         errors.headers_too_large(),
-        errors.service_unavailable("The model"),
-        errors.upstream_timeout(),
     )
 
 
-def _mappers(when: Json, error: ApiError) -> list[Json]:
-    shaped = [_mapper(_all(_target(pattern), *_parts(when)), error, shape) for shape, pattern in SHAPED_TARGETS.items()]
+def _mappers(when: Json, error: ApiError, *, admitted: bool = False) -> list[Json]:
+    """`admitted`: extauth has let the request pass, so that its path tells of a traditional model."""
+    targets = TRADITIONAL_TARGETS if admitted else SHAPED_TARGETS
+    shaped = [_mapper(_all(_target(pattern), *_parts(when)), error, shape) for shape, pattern in targets.items()]
     return [*shaped, _mapper(when, error, Shape.OPENAI)]
 
 

@@ -10,8 +10,10 @@ import httpx2
 import pytest
 
 from ias.apikeys import new_key
+from ias.errors import upstream_unauthorized
 from ias.gateway_views import ModelType, Publication, ScopeLimits
 from ias.ids import NOBODY
+from ias.telemetry import REGISTRY
 from ias.usage_event import Outcome, UsageSource
 from tests.dataplane.authorized import Authorized, authorized_dataplane
 from tests.dataplane.conftest import StartDataplane
@@ -150,6 +152,55 @@ async def test_an_error_of_the_engine_passes_as_it_is(plane: Authorized) -> None
     assert (answer.status_code, answer.json()) == (422, {"error": "expects 4 features"})
     (event,) = await plane.events(1)
     assert (event.outcome, event.http_status) == (Outcome.COMPLETE, 422)
+
+
+async def test_an_engine_that_refuses_the_gateway_is_not_told_to_the_client_as_its_own_key(plane: Authorized) -> None:
+    await plane.publish(IRIS, LLAMA)
+    before = REGISTRY.get_sample_value("ias_engine_refusals_total", {"model": "iris", "status": "403"}) or 0
+    plane.dataplane.engine.answer = answer_status(403, b'{"error":"Forbidden"}', {"content-type": "application/json", "www-authenticate": "Bearer"})
+    client = plane.dataplane.client
+    refused = await client.post("/models/iris/predict", json=BODY, headers=OURS)
+    is_kserve_error(refused, 502, "refused the gateway's credential")
+    assert (refused.headers["x-should-retry"], "www-authenticate" in refused.headers) == ("false", False)
+    for stream in (False, True):
+        chat = await client.post("/v1/chat/completions", json={"model": "llama", "messages": [], "stream": stream}, headers=OURS)
+        assert (chat.status_code, chat.json()) == (502, json.loads(upstream_unauthorized().openai_body()))
+    asked = {"model": "llama", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+    message = await client.post("/v1/messages", json=asked, headers=OURS)
+    assert (message.status_code, message.json()["error"]["type"]) == (502, "api_error")
+    told = [(event.outcome, event.http_status, event.input_tokens, event.output_tokens) for event in await plane.events(4)]
+    assert told == [(Outcome.UPSTREAM_ERROR, 502, 0, 0)] * 4
+    assert REGISTRY.get_sample_value("ias_engine_refusals_total", {"model": "iris", "status": "403"}) == before + 1
+
+
+async def test_what_has_no_route_is_a_model_that_was_not_found(plane: Authorized) -> None:
+    """extauth may hear of a model before the gateway has its route, or after it has gone."""
+    plane.extauth.publish(IRIS, LLAMA)
+    client = plane.dataplane.client
+    chat = await client.post("/v1/chat/completions", json={"model": "llama", "messages": []}, headers=OURS)
+    assert (chat.status_code, chat.json()["error"]["code"]) == (404, "model_not_found")
+    is_kserve_error(await client.post("/models/iris/predict", json=BODY, headers=OURS), 404, "'iris' does not exist")
+    is_kserve_error(await client.get("/v1/models/iris", headers=OURS), 404, "'iris' does not exist")
+
+
+async def test_errors_of_a_traditional_models_readiness_are_kserves(plane: Authorized) -> None:
+    """The path is OpenAI's object of a model, too: its shape is KServe's where whoever asks may know that the model is a traditional one."""
+    await plane.publish(publication("iris", limits=ScopeLimits(requests_per_minute=2)), LLAMA)
+    narrow = new_key()
+    plane.extauth.know(narrow, "ours", allowed_models=("other",))
+    client, path = plane.dataplane.client, "/v1/models/iris"
+    is_kserve_error(await client.get(path, headers={"x-api-key": narrow.text}), 403, "may not use")
+    llama = await client.get("/v1/models/llama", headers={"x-api-key": narrow.text})
+    assert (llama.status_code, llama.json()["error"]["code"]) == (403, "model_not_allowed")
+    plane.dataplane.engine.answer = answer_status(401, b"")
+    is_kserve_error(await client.get(path, headers=OURS), 502, "refused the gateway's credential")
+    plane.dataplane.engine.url = "http://127.0.0.1:1"
+    await plane.publish(publication("iris", limits=ScopeLimits(requests_per_minute=2)), LLAMA)
+    is_kserve_error(await client.get(path + "?x=1", headers=OURS), 503, "The model is unavailable")
+    is_kserve_error(await client.get(path, headers=OURS), 429, "requestsPerMinute")
+    for headers in (FOREIGN, {}):  # who may not know of it, and who has shown no key, learn nothing by the shape
+        unknown = await client.get(path, headers=headers)
+        assert unknown.json()["error"]["code"] in {"model_not_found", "invalid_api_key"}
 
 
 async def test_limits_of_requests_hold_and_are_told(plane: Authorized) -> None:

@@ -74,7 +74,7 @@ def _http_route(route: Json, backends: dict[str, Json]) -> list[Json]:
         {
             "name": rule["name"],
             "matches": rule["matches"],
-            "backendRefs": [{**backends[ref["name"]], "weight": ref["weight"]} for ref in rule["backendRefs"]],
+            "backendRefs": [{**backends[ref["name"]], "weight": ref["weight"], "filters": _mutations(ref)} for ref in rule["backendRefs"]],
             "timeouts": rule["timeouts"],
         }
         for rule in route["spec"]["rules"]
@@ -96,6 +96,11 @@ def _http_route(route: Json, backends: dict[str, Json]) -> list[Json]:
             "spec": {"parentRefs": route["spec"]["parentRefs"], "rules": rules},
         },
     ]
+
+
+def _mutations(ref: Json) -> list[Json]:
+    """AI Gateway's own filter does this, when the engine is chosen."""
+    return [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": ref["headerMutation"]["remove"]}}]
 
 
 def _patches(routes: list[Json], listener: str, stand_in: StandIn) -> Json:

@@ -21,8 +21,8 @@ from tests.support.usage_events import some_id
 KEYS = SigningKeys("k1", {"k1": b"1" * 32, "k0": b"0" * 32})
 NOW_MS = 1_790_000_000_000
 
-FOLLOW = "request_headers -x-ias-context -x-ias-model +accept-encoding=identity; request body NONE, response body NONE"
-FOLLOW_AND_CHANGE = "request_headers -x-ias-context -x-ias-model +accept-encoding=identity; request body BUFFERED, response body NONE"
+FOLLOW = "request_headers -x-ias-context +accept-encoding=identity; request body NONE, response body NONE"
+FOLLOW_AND_CHANGE = "request_headers -x-ias-context +accept-encoding=identity; request body BUFFERED, response body NONE"
 FOLLOW_THROUGH_US = FOLLOW.replace("response body NONE", "response body FULL_DUPLEX_STREAMED")
 CHANGE_THROUGH_US = FOLLOW_AND_CHANGE.replace("response body NONE", "response body FULL_DUPLEX_STREAMED")
 READ_STREAMED = "response_headers; request body NONE, response body STREAMED"

@@ -73,5 +73,11 @@ def _targets(profile: GatewayProfile, route: GatewayRoute) -> list[Json]:
     ranks = {priority: rank for rank, priority in enumerate(sorted({target.priority for target in route.targets}))}
     targets = sorted(route.targets, key=lambda target: (target.priority, target.backend_id))
     return [
-        {"name": service_backend_name(profile, target.backend_id), "weight": target.weight, "priority": ranks[target.priority]} for target in targets
+        {
+            "name": service_backend_name(profile, target.backend_id),
+            "weight": target.weight,
+            "priority": ranks[target.priority],
+            "headerMutation": {"remove": [headers.MODEL]},
+        }
+        for target in targets
     ]

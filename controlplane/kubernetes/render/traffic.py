@@ -83,7 +83,7 @@ def _health(paths: Sequence[str]) -> Json:
 def _rate_limit(profile: GatewayProfile) -> Json:
     limits: Json = {"local": {"rules": [{"limit": {"requests": profile.flood_requests_per_s, "unit": "Second"}}]}}
     if (limit := profile.global_limit) is not None:
-        # By route, and so by model, as every descriptor is; `x-ias-model` is gone when this is asked.
+        # By route, and so by model, as every descriptor is.
         limits["global"] = {"rules": [{"limit": {"requests": limit.requests, "unit": limit.unit}}]}
     return limits
 

@@ -17,6 +17,7 @@ from tests.support.ext_proc import (
     CHANGE_THROUGH_US,
     FOLLOW,
     FOLLOW_AND_CHANGE,
+    FOLLOW_THROUGH_US,
     KEYS,
     NOW_MS,
     PASS,
@@ -184,6 +185,17 @@ def test_an_error_of_the_engine_or_of_envoy_is_recorded_at_its_headers(status: i
     assert played.ended
     assert (played.event.outcome, played.event.http_status) == (outcome, status)
     assert tokens(played.event) == (0, 0, UsageSource.ESTIMATED)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(("asked", "follow"), [({}, FOLLOW), ({"stream": False, "held_tokens": 9}, FOLLOW_THROUGH_US)])
+def test_an_engine_that_refuses_the_gateway_is_no_fault_of_the_client(status: int, asked: dict[str, Any], follow: str) -> None:
+    context = some_context(**asked)
+    played = Playbook() >> request_headers(context) << follow >> response_headers(status, JSON) << "502 upstream_unauthorized"
+    assert (played.ended, played.steps[-1].engine_refused) == (True, status)
+    assert (played.event.outcome, played.event.http_status) == (Outcome.UPSTREAM_ERROR, 502)
+    assert tokens(played.event) == (0, 0, UsageSource.ESTIMATED)
+    assert len(played.stop().events) == 1
 
 
 def test_an_answer_without_a_body_is_complete() -> None:

@@ -41,6 +41,12 @@ def test_an_error_ends_it_at_its_headers() -> None:
     assert (played.ended, played.event.outcome) == (True, Outcome.UPSTREAM_ERROR)
 
 
+def test_an_engine_that_refuses_the_gateway_is_told_of_and_its_answer_passes() -> None:
+    played = observed() >> response_headers(401, "application/json") << None
+    assert (played.ended, played.steps[-1].engine_refused) == (True, 401)
+    assert (played.event.outcome, played.event.http_status, played.event.output_tokens) == (Outcome.UPSTREAM_ERROR, 401, 0)
+
+
 def test_a_request_without_a_context_is_told_of_and_passes() -> None:
     played = Playbook(observes=True) >> request_headers(ASKS_FOR_EVERYTHING, x_ias_context=None) << None
     assert (played.ended, played.steps[-1].refused) == (True, "no context")

@@ -11,7 +11,7 @@ from ias.error_shapes import Shape, shape_of
 from ias.usage_event import Outcome, UsageSource
 from tests.support.ext_proc import Playbook, chunk, request_headers, response_headers, some_context
 
-FOLLOW = "request_headers -x-ias-context -x-ias-model +accept-encoding=identity; request body NONE, response body NONE"
+FOLLOW = "request_headers -x-ias-context +accept-encoding=identity; request body NONE, response body NONE"
 PREDICT: dict[str, Any] = {"endpoint": Endpoint.KSERVE_V1_PREDICT, "path": "/v1/models/up:predict", "upstream_model": "up", "output_cap": 9}
 
 
