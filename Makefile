@@ -140,7 +140,7 @@ fuzz-wire-long: $(VENV)/fuzz.stamp ## The same for an hour
 	@$(BIN)/python -m tests.fuzz 3600
 
 .PHONY: mutants-admission
-mutants-admission: $(VENV)/dev.stamp ## Plant mistakes in the admission scripts: the random histories must notice each
+mutants-admission: $(VENV)/dev.stamp ## Plant mistakes in the scripts of admission and of the Rate Limit Service: the random histories must notice each
 	@$(BIN)/python -m tests.support.admission_mutants
 
 .PHONY: docs

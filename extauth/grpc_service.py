@@ -194,7 +194,6 @@ class CheckService:
             org_id=org_id,
         )
 
-
     def _asks_traditional(self, check: "_Check") -> bool:
         """Whether the path names a traditional model of the one who asks: errors on a path of both protocols go by it."""
         if check.owner is None or check.model is None:

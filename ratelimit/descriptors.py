@@ -11,8 +11,9 @@ from google.protobuf.message import DecodeError
 from ias.errors import headers_too_large, malformed_request
 from protos.ratelimit_pb2 import RateLimitDescriptor, RateLimitRequest
 from ratelimit import layout
+from ratelimit.hits import HitRequest, Hits
 from ratelimit.limit_rules import LimitRule, LimitUnit
-from ratelimit.ports import MAX_LEVEL, MAX_TOKENS, HitRequest, Hits, Limit, Unit
+from ratelimit.ports import MAX_LEVEL, MAX_TOKENS, Limit, Unit
 
 MAX_DESCRIPTORS = 256
 """As many rules as one BackendTrafficPolicy of Envoy Gateway may have."""

@@ -14,9 +14,10 @@ from ias import logs, telemetry
 from ias.errors import ApiError, rate_limited
 from ias.transport import Call, Status
 from ratelimit.descriptors import CurrentLimit, InvalidRequest, LimitedRequest, read
+from ratelimit.hits import HitStore
 from ratelimit.hits_local import LocalHits
 from ratelimit.limit_rules import LimitRule
-from ratelimit.ports import HitStore, LimitState
+from ratelimit.ports import LimitState
 from ratelimit.rate_limit_answer import answer, refuse_all, refuses
 from ratelimit.replicas import Replicas
 from ratelimit.store_gate import StoreGate

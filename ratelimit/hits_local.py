@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from ratelimit import layout
 from ratelimit.bucket import NEVER, STREAM_RETRY_MS, Level, part_of
 from ratelimit.expiring import Expiring
-from ratelimit.ports import ASKED_MS, HitRequest, Hits, Limit, LimitState
+from ratelimit.hits import ASKED_MS, HitRequest, Hits
+from ratelimit.ports import Limit, LimitState
 
 
 @dataclass(slots=True)

@@ -6,7 +6,8 @@ A charge is never tried again: it would be charged twice. One that a frozen serv
 from collections.abc import Callable, Iterator, Sequence
 
 from ratelimit import layout
-from ratelimit.ports import HitRequest, LimitState
+from ratelimit.hits import HitRequest
+from ratelimit.ports import LimitState
 from ratelimit.resp import Address
 from ratelimit.script_runner import Call, ScriptRunner
 from ratelimit.scripts import HIT_SCRIPTS

@@ -16,6 +16,7 @@ from controlplane.kubernetes.difference import difference
 from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway, namespaces_of
 from controlplane.kubernetes.profile import GatewayProfile, ProfileInvalid
 from controlplane.kubernetes.render.rendering import render
+from ias import logs
 from ias.settings import ConfigError
 from standalone.gateway_commands import HomeOption, ProfileOption, StateOption, load_state
 
@@ -78,6 +79,7 @@ def _run(
         async with open_api(kubeconfig) as api:
             return await work(wanted, chosen, KubernetesCluster(api, chosen.gateway, chosen.namespace))
 
+    logs.configure("ias-gateway", "warning")  # what is logged is talk, and goes to stderr; of what was done, stdout tells
     try:
         return asyncio.run(connected(load_state(state, home), read_profile_file(profile)))
     except (ConfigError, GatewayRejected, GatewayUnreachable, ProfileInvalid, StateInvalid, OSError) as error:

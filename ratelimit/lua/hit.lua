@@ -1,4 +1,4 @@
--- Take what the Rate Limit Service was asked for: of each request all or nothing. The rules in words: ratelimit/ports.py, Hits.
+-- Take what the Rate Limit Service was asked for: of each request all or nothing. The rules in words: ratelimit/hits.py.
 -- ARGV  from 2 on, of each request: how many descriptors, then limit and hits of each (0: only asked, negative: given back, '+n': own of the descriptor)
 -- Reply now, then free, ms to full, retry ms of each descriptor of each request
 local ASKED = 3600000

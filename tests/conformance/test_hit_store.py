@@ -8,19 +8,19 @@ import pytest
 from redis import Redis
 
 from ratelimit import hits_valkey, layout
+from ratelimit.hits import ASKED_MS, HitRequest, Hits, HitStore
 from ratelimit.hits_local import LocalHits
 from ratelimit.hits_valkey import ValkeyHitStore
-from ratelimit.ports import ASKED_MS, MAX_LEVEL, MAX_TOKENS, HitRequest, Hits, HitStore, Limit, LimitState, StoreUnavailable
+from ratelimit.ports import Limit, LimitState, StoreUnavailable
 from ratelimit.resp import Address
 from ratelimit.script_runner import ScriptRunner
 from ratelimit.scripts import HIT_SCRIPTS
 from tests.support.admission_valkey import CLOCK, PuppetClock, scripts
-from tests.support.hits import LIMITS, play
+from tests.support.hits import HISTORIES, LIMITS, debt_ends_where_numbers_end, play
 from tests.support.valkey import TestValkey, valkey, valkey_server
 
 __all__ = ["valkey", "valkey_server"]
 
-HISTORIES = range(60)
 A, B, TOKENS, *_ = LIMITS
 
 
@@ -93,9 +93,7 @@ async def test_what_was_asked_for_before_is_charged_whatever_is_left(store: HitS
 
 
 async def test_debt_ends_where_numbers_end(store: HitStore) -> None:
-    asks, charges = HitRequest("d", (Hits(A, 0, on_its_own=True),)), HitRequest("d", (Hits(A, MAX_TOKENS, on_its_own=True),))
-    _, ((state,)), ((again,)) = await store.take([asks, charges, charges])
-    assert state.free == again.free == (7 * 60_000 - (MAX_LEVEL - 1)) // 60_000
+    await debt_ends_where_numbers_end(store.take)
 
 
 async def test_a_cost_that_nobody_asked_for_before_is_charged_only_if_it_fits(store: HitStore) -> None:

@@ -16,9 +16,10 @@ from ias.transport import Call, UnaryMethod
 from protos import SHOULD_RATE_LIMIT
 from protos.ratelimit_pb2 import RateLimitRequest
 from ratelimit.grpc_service import RateLimitService
+from ratelimit.hits import HitRequest
 from ratelimit.hits_local import LocalHits
 from ratelimit.limit_rules import LimitRule, LimitUnit
-from ratelimit.ports import HitRequest, LimitState
+from ratelimit.ports import LimitState
 from ratelimit.replicas import ReplicaRegister, Replicas
 from tests.dataplane.stand_ins import Engine, answer_status, serve
 from tests.support.envoy import run_envoy

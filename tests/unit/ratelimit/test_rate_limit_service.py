@@ -12,9 +12,10 @@ from ias import telemetry
 from ias.transport import Call
 from protos.ratelimit_pb2 import RateLimitResponse
 from ratelimit.grpc_service import RateLimitService
+from ratelimit.hits import HitRequest
 from ratelimit.hits_local import LocalHits
 from ratelimit.limit_rules import LimitRule, LimitUnit
-from ratelimit.ports import HitRequest, LimitState, StoreUnavailable
+from ratelimit.ports import LimitState, StoreUnavailable
 from ratelimit.replicas import ReplicaRegister, Replicas
 from tests.support.checks import FakeCall
 from tests.support.hits import code, descriptor, headers, message
