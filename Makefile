@@ -118,7 +118,7 @@ bench-%: $(VENV)/dev.stamp ## Run benchmarks/<name>.py: pairs in one run, ends w
 	@$(BIN)/python -m benchmarks.$(subst -,_,$*)
 
 .PHONY: schemathesis-long
-schemathesis-long: $(VENV)/dev.stamp ## schemathesis on the live API for half an hour (SCHEMATHESIS_SECONDS=n); a short run is in `make test`
+schemathesis-long: $(VENV)/dev.stamp ## schemathesis on the live API for half an hour (SCHEMATHESIS_SECONDS=n, SCHEMATHESIS_SEED=n); a short run is in `make test`
 	@SCHEMATHESIS_SECONDS=$(or $(SCHEMATHESIS_SECONDS),1800) $(BIN)/pytest -q -rP tests/component/controlplane/test_schemathesis.py
 
 .PHONY: soak-wire

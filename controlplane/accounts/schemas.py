@@ -8,11 +8,11 @@ from pydantic import AfterValidator, Field, SecretStr, StringConstraints, model_
 from sqlalchemy import Row
 
 from controlplane.accounts.rules import MAX_PASSWORD, MIN_PASSWORD, USERNAME, service_name
-from controlplane.api_model import ApiModel
+from controlplane.api_model import BLANK, ApiModel
 from ias.roles import Role
 
 Username = Annotated[str, StringConstraints(strip_whitespace=True, pattern=USERNAME)]
-Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
+Email = Annotated[str, StringConstraints(strip_whitespace=True, max_length=254, pattern=rf"^[^@{BLANK}]+@[^@{BLANK}]+$")]
 
 
 def _hashable(password: SecretStr) -> SecretStr:

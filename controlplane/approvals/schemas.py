@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints, computed_field, model_validator
 
 from controlplane.api_model import ApiModel, ShortText
 from controlplane.approvals.rules import State
+from controlplane.backends.schemas import BackendFilter
 from controlplane.catalog.rules import Status, canonical_id
 from controlplane.pagination import PageQuery
 from controlplane.quota_requests.schemas import Explanation
@@ -22,7 +23,7 @@ class ApprovalQuery(PageQuery):
     """The query parameters of the list."""
 
     state: State | None = None
-    backend: str | None = Field(default=None, max_length=63, description="Name of a backend.")
+    backend: BackendFilter = None
     name: str | None = Field(
         default=None, min_length=1, max_length=256, pattern=r"^[^\x00]*$", description="A part of the engine's name of the model."
     )

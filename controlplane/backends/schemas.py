@@ -20,11 +20,14 @@ def _not_an_id(name: str) -> str:
     return name
 
 
-BackendName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"), AfterValidator(_not_an_id)]
+_NAME = StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
+BackendName = Annotated[str, _NAME, AfterValidator(_not_an_id)]
 """1 to 63 letters, digits, `.`, `_` and `-`, the first a letter or digit."""
 
 
-CredentialName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+CredentialName = Annotated[str, _NAME]
+BackendFilter = Annotated[str | None, _NAME, Field(description="Name of a backend.")]
+"""Only what belongs to this backend."""
 """The name of a file in IAS_BACKEND_CREDENTIALS_DIR."""
 Seconds = Annotated[float, Field(ge=0.5, le=86_400)]
 

@@ -10,6 +10,7 @@ from sqlalchemy import Row
 
 from controlplane.api_model import ApiModel
 from controlplane.backends.rules import Health, Verdict
+from controlplane.backends.schemas import BackendFilter
 from controlplane.catalog.rules import ChangeOfModel, Discovery, Status, canonical_id
 from controlplane.limits.rules import MAX_TOKENS
 from controlplane.moments import Moment
@@ -27,7 +28,7 @@ _MODALITIES = Field(default=None, max_length=32, examples=[["text", "image"]], d
 class CatalogQuery(PageQuery):
     """The query parameters of the list."""
 
-    backend: str | None = Field(default=None, max_length=63, description="Name of a backend.")
+    backend: BackendFilter = None
     status: Status | None = None
     name: str | None = Field(
         default=None, min_length=1, max_length=256, pattern=r"^[^\x00]*$", description="A part of the engine's name of the model."

@@ -34,7 +34,7 @@ def _mount(door: Door, kind: type[L]) -> None:
 
     @router.delete(path, name=f"{name}.lift", status_code=204)
     async def lift_limits(target: Annotated[Target, writer], if_match: IfMatch = None) -> None:
-        """Lift all limits."""
+        """Lift all limits. They are still there to be read, and to be set: each is null."""
         await service.replace(target, kind(), expected_version(if_match))
 
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from sqlalchemy import Row
 
-from controlplane.api_model import ApiModel
+from controlplane.api_model import BLANK, ApiModel
 from controlplane.limits.rules import MAX_TOKENS
 from controlplane.limits.subject import Scope
 from controlplane.moments import FutureMoment
@@ -19,19 +19,9 @@ LimitName = Literal["requestsPerMinute", "requestsPerHour", "tokensPerMinute", "
 Amount = Annotated[int, Field(ge=1, le=MAX_TOKENS, strict=True)]
 
 
-def _without_controls(text: str) -> str:
-    if any((character < " " and character not in "\n\t") or character == "\x7f" for character in text):
-        raise ValueError("must not hold control characters")
-    return text
-
-
+_LINES = rf"^[^\x00-\x08\x0b-\x1f\x7f]*[^{BLANK}][^\x00-\x08\x0b-\x1f\x7f]*$"
 Explanation = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
-    AfterValidator(_without_controls),
-    Field(
-        examples=["We launch next week."], json_schema_extra={"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x08\x0b-\x1f\x7f]*$"}
-    ),
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=_LINES), Field(examples=["We launch next week."])
 ]
 """Some sentences of a person."""
 

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 
 from controlplane.api_model import ApiModel
 from controlplane.backends.rules import Health
+from controlplane.backends.schemas import BackendFilter
 from controlplane.catalog.schemas import PriceView
 from controlplane.pagination import PageQuery
 
@@ -19,7 +20,7 @@ class ModelQuery(PageQuery):
 
     capability: _Word | None = None
     modality: _Word | None = None
-    provider: str | None = Field(default=None, max_length=63, description="Name of a backend.")
+    provider: BackendFilter = None
 
 
 class ProviderView(ApiModel):

@@ -133,3 +133,9 @@ async def test_the_type_of_a_problem_leads_to_its_explanation(world: World) -> N
     listed = [page["code"] for page in (await world.http.get("/api/problems")).json()["items"]]
     assert listed == sorted(listed)
     assert (await world.http.get("/api/problems/none")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/catalog?backend=%00", "/org/alpha/approval?backend=%00", "/org/alpha/model?provider=%00"])
+async def test_a_filter_that_postgresql_could_not_hold_is_refused(world: World, path: str) -> None:
+    refused = await world["root"].call("GET", path)
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
