@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version as installed_version
 from typing import Annotated
 
 import httpx2
@@ -88,6 +89,12 @@ for name, noun in {
     app.add_typer(noun, name=name)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(installed_version("ias-gateway"))
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
@@ -96,6 +103,7 @@ def root(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", envvar="IAS_ADMIN_QUIET", help="Say nothing but errors.")] = False,
     no_input: Annotated[bool, typer.Option("--no-input", envvar="IAS_ADMIN_NO_INPUT", help="Never ask, fail instead.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the request that would change something, and do not send it.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")] = False,
 ) -> None:
     """Open the session that the command works with."""
     manners.use(manners.Manners(quiet, no_input, dry_run))

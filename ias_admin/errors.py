@@ -40,6 +40,16 @@ _BY_STATUS = {
 }
 
 
+ADVICE = {
+    "ALREADY_PUBLISHED": "Change it: ias-admin model update",
+    "INVALID_TENANT": "See which there are: ias-admin org list",
+    "MODEL_NOT_FOUND": "See which there are: ias-admin backend list",
+    "NOT_PUBLISHED": "See which are: ias-admin model list",
+    "invalid_token": "Sign in: ias-admin login",
+}
+"""What to do by a command, where the API's own words name its routes."""
+
+
 def of_response(response: httpx2.Response) -> CommandFailed:
     """Turn an answer of 400 or above into a sentence; RFC 9457 problem details have `detail` and our stable `code`."""
     exit_code = _BY_STATUS.get(response.status_code, ExitCode.FAILURE)
@@ -49,7 +59,8 @@ def of_response(response: httpx2.Response) -> CommandFailed:
         problem = None
     if not isinstance(problem, dict) or "detail" not in problem:
         return CommandFailed(f"{response.request.url.copy_with(query=None)} answered {response.status_code} {response.reason_phrase}.", exit_code)
-    sentence = f"{problem['detail']} ({problem.get('code', response.status_code)})"
-    if response.status_code == 401 and not response.request.url.path.endswith("/login"):
-        sentence += "\nSign in: ias-admin login"
-    return CommandFailed(sentence, exit_code)
+    code = problem.get("code", response.status_code)
+    sentence = f"{problem['detail']} ({code})"
+    if code == "invalid_token" and "authorization" not in response.request.headers:
+        sentence = f"You are not signed in to {response.request.url.copy_with(raw_path=b'')}."
+    return CommandFailed("\n".join(filter(None, (sentence, ADVICE.get(code)))), exit_code)

@@ -18,6 +18,7 @@ from rich.text import Text
 from ias import csv_cells
 from ias_admin import manners
 
+_WORD_BEGINS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[a-zA-Z])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PIPE_WIDTH = 10_000
 
@@ -138,7 +139,7 @@ def _field(item: Any, dotted: str) -> Any:
 
 
 def _title(dotted: str) -> str:
-    return " ".join(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name) for name in dotted.split(".")).lower()
+    return " ".join(_WORD_BEGINS.sub(" ", name) for name in dotted.split(".")).lower()
 
 
 def _cell(value: Any) -> str:
@@ -147,6 +148,8 @@ def _cell(value: Any) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
+        case float():
+            return f"{value:.4g}" if abs(value) < 1000 else f"{value:.0f}"  # for people; JSON, YAML and CSV have all of it
         case list():
             return ", ".join(_cell(one) for one in value)
         case dict():  # `{}` as a pattern would match every mapping

@@ -9,7 +9,7 @@ import typer
 
 from ias_admin import config, manners
 from ias_admin.client import Client
-from ias_admin.errors import CommandFailed
+from ias_admin.errors import CommandFailed, ExitCode
 
 _RENEWED_BEFORE = timedelta(minutes=40)
 """A token that has less time left is renewed when it is used."""
@@ -49,9 +49,12 @@ def session_of(context: typer.Context) -> Session:
 
 
 def client_of(context: typer.Context) -> Client:
-    """Return a client of the session that the root command opened, with a token that has time left where it can be renewed."""
+    """Return a client of the session that the root command opened, with a token that has time left where it can be renewed. Raises CommandFailed."""
     session = session_of(context)
     known = config.load()
+    if not session.token and session.context not in {*known.contexts, known.current}:
+        name = session.context
+        raise CommandFailed(f"There is no context '{name}'. Make it: ias-admin --context {name} --url URL login", ExitCode.NOT_FOUND)
     kept = known.contexts.get(session.context)
     if kept is None or kept.token != session.token or manners.current().dry_run or not _ends_soon(kept.expires_at, datetime.now(UTC)):
         return session.client()

@@ -13,7 +13,10 @@ RequestId = Annotated[str, typer.Argument(metavar="REQUEST_ID", help="The x-requ
 
 
 def explain(context: typer.Context, request_id: RequestId, output: Output = Format.TABLE) -> None:
-    """Tell what happened to a request, in order: who asked, which limits it met, where it went, how it ended, what it cost."""
+    """Tell what happened to a request.
+
+    In order: who asked, which limits it met, where it went, how it ended, what it cost.
+    """
     items = client_of(context).get(f"/requests/{segment(request_id)}")["items"]
     if output is Format.CSV:
         print_list(items, ["decision", "requestId", "username", "keyName", "model", "status", "httpStatus", "outcome", "chargedTokens"], output)

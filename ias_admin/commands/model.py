@@ -206,7 +206,7 @@ def allow(
     hostname: Annotated[list[str] | None, typer.Option(help="The only ones that it may use; repeatable; by default every one.")] = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Set how many models an org may publish, and at which hostnames; what is left out is unlimited again."""
+    """Set how many models an org may publish, and at which hostnames. What is left out is unlimited again."""
     body = {"maxPublications": max_publications, "hostnames": hostname or None}
     print_object(client_of(context).put(f"/org/{segment(org)}/publishing", body), output)
 

@@ -45,7 +45,7 @@ def ask_budget(
     key: ForKey = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Ask that a budget be so large; with --until, that so much be put on top of it for a while."""
+    """Ask that a budget be so large. With --until: that so much be put on top of it for a while."""
     kind = {"kind": "increase", "until": until.replace(tzinfo=UTC).isoformat()} if until else {"kind": "budget"}
     print_object(client_of(context).post("/quota_request", {**_whom(org, key), **kind, "period": period, "amount": tokens, "reason": reason}), output)
 

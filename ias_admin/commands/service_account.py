@@ -10,7 +10,7 @@ from ias_admin.commands.options import Limit, Org, Output, Yes, confirm, example
 from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.session import client_of
 
-app = typer.Typer(help="Service accounts: identities for programs, which cannot sign in; an org admin makes their keys.", no_args_is_help=True)
+app = typer.Typer(help="Service accounts: identities for programs. They cannot sign in; an org admin makes their keys.", no_args_is_help=True)
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="Name or id of the service account.")]
 
 

@@ -14,7 +14,7 @@ from ias_admin.output import Format, print_list, print_object, say
 from ias_admin.prompts import ask, read_secret
 from ias_admin.session import Session, client_of, session_of
 
-contexts = typer.Typer(help="Named control planes, each with its address and your sign-in, as kubectl has them.", no_args_is_help=True)
+contexts = typer.Typer(help="Named control planes, each with its address and your sign-in.", no_args_is_help=True)
 
 
 def login(

@@ -66,7 +66,7 @@ def role(
 
 @app.command(epilog=examples("user disable acme ada --dry-run", "user disable acme ada --yes"))
 def disable(context: typer.Context, org: Org, user: User, yes: Yes = False) -> None:
-    """Disable a user: sessions end and keys stop within a second, until the user is enabled."""
+    """Disable a user until they are enabled. Sessions end and keys stop within a second."""
     client = client_of(context)
     user_id = user_id_of(client, org, user)
     confirm(f"Disable the user '{user}' of '{org}' with all their keys?", yes)

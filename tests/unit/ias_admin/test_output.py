@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from ias.csv_cells import original
 from ias_admin.cli import _ANYWHERE, app
-from ias_admin.output import Format, _cell, print_list, print_object
+from ias_admin.output import Format, _cell, _title, print_list, print_object
 from tests.support.golden import assert_golden
 from tests.unit.ias_admin.conftest import Cli
 
@@ -44,6 +44,15 @@ def test_a_list(capsys: pytest.CaptureFixture[str], output: Format) -> None:
 def test_an_empty_list(capsys: pytest.CaptureFixture[str], output: Format) -> None:
     print_list([], ["slug"], output)
     assert capsys.readouterr().out.strip() in {"slug", "[]", "slug\n────"}
+
+
+def test_numbers_are_for_people() -> None:
+    assert [_cell(value) for value in (7.436135256764729, 0.0, 1.0, 12345.678, 3, 123456789)] == ["7.436", "0", "1", "12346", "3", "123456789"]
+
+
+@pytest.mark.parametrize(("field", "title"), [("latency.p50Ms", "latency p50 ms"), ("totals.inputTokens", "totals input tokens"), ("p99", "p99")])
+def test_titles_are_words(field: str, title: str) -> None:
+    assert _title(field) == title
 
 
 def test_a_mapping_in_a_cell_is_shown_and_an_empty_one_is_a_dash() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from ias_admin.errors import ADVICE
 from tests.unit.ias_admin.conftest import SESSION, Cli, Problem
 
 
@@ -219,6 +220,26 @@ def test_an_expired_sign_in_says_what_to_do(cli: Cli, problem: Problem) -> None:
     cli.answers.append(problem(401, "invalid_token", "The session has ended."))
     ran = cli("whoami")
     assert (ran.code, ran.err) == (3, "ias-admin: The session has ended. (invalid_token)\nSign in: ias-admin login\n")
+
+
+def test_who_never_signed_in_is_told_so(cli: Cli, problem: Problem) -> None:
+    cli.answers.append(problem(401, "invalid_token", "Sign in with POST /api/login."))
+    ran = cli("whoami")
+    assert (ran.code, ran.err) == (3, "ias-admin: You are not signed in to http://127.0.0.1:8085.\nSign in: ias-admin login\n")
+
+
+def test_a_context_that_there_is_not(cli: Cli) -> None:
+    ran = cli("--context", "stagign", "org", "list")
+    assert (ran.code, cli.asked) == (4, [])
+    assert ran.err == "ias-admin: There is no context 'stagign'. Make it: ias-admin --context stagign --url URL login\n"
+
+
+@pytest.mark.parametrize(("code", "advice"), ADVICE.items())
+def test_advice_names_commands_that_there_are(cli: Cli, problem: Problem, code: str, advice: str) -> None:
+    cli.sign_in()
+    cli.answers.append(problem(409, code, "No."))
+    assert cli("whoami").err == f"ias-admin: No. ({code})\n{advice}\n"
+    assert cli(*advice.partition("ias-admin ")[2].split(), "--help").code == 0
 
 
 @pytest.mark.parametrize("error", [httpx2.ConnectError("refused"), httpx2.ReadTimeout("slow"), httpx2.RemoteProtocolError("garbage")])
