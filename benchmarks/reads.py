@@ -17,8 +17,9 @@ import httpx2
 from benchmarks.api import first_admin, replicas, sign_in
 from benchmarks.ledger import postgres
 from benchmarks.measuring import result
+from controlplane.usage.ledger_sql import WRITES_EVERY_ROLLUP
 from controlplane.usage.periods import Grain
-from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS, ROLLUPS
+from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS, ROLLUPS, Rollup
 from tests.support.postgres import migrate, run_apart
 
 ORGS, USERS_OF_ORG, KEYS, MODELS = 1_000, 10, 100_000, 5
@@ -61,17 +62,17 @@ FILL = (
     ),
 )
 _ROLLUP = """
-INSERT INTO {table} (period_start, {dimensions}, requests, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
+INSERT INTO {table} ({keys}, requests, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
   {names}durations, first_tokens)
-SELECT date_bin('{width}', admitted_at, timestamptz '2001-01-01Z'), {dimensions},
+SELECT {of_rows},
   count(*), sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens), {errors}{durations}, {first_tokens}
-FROM ledger GROUP BY 1, {dimensions}"""
+FROM ledger GROUP BY {places}"""
 _ERRORS = "count(*) FILTER (WHERE outcome IN ('upstream_error', 'lost'))"
 _HISTOGRAMS = {
     name: f"array_fill(0::bigint, ARRAY[{len(bounds)}]) || count(*)"
     for name, bounds in (("durations", DURATION_BOUNDS_MS), ("first_tokens", FIRST_TOKEN_BOUNDS_MS))
 }
-_WIDTHS = {Grain.QUARTER_HOUR: "15 minutes", Grain.DAY: "1 day"}
+_WIDTHS = {Grain.QUARTER_HOUR: "15 minutes", Grain.HOUR: "1 hour", Grain.DAY: "1 day"}
 READS = (
     "/org?limit=50",
     "/org/org-7",
@@ -104,15 +105,28 @@ async def fill(url: str) -> None:
         await connection.execute("SET synchronous_commit = off")
         for statement in FILL:
             await connection.execute(statement)
-        await connection.execute("SET ias.writes_every_rollup = on")
+        for name, value in WRITES_EVERY_ROLLUP.items():
+            await connection.execute("SELECT set_config($1, $2, false)", name, value)
         for rollup in ROLLUPS:
-            dimensions = ", ".join(dimension.column for dimension in rollup.dimensions)
-            names, errors = ("errors, ", f"{_ERRORS}, ") if "errors" in rollup.counts else ("", "")
-            parts = {"table": rollup.table, "width": _WIDTHS[rollup.grain], "dimensions": dimensions, "names": names, "errors": errors}
-            await connection.execute(_ROLLUP.format(**parts, **_HISTOGRAMS))
+            await connection.execute(_fill(rollup))
         await connection.execute("ANALYZE")
     finally:
         await connection.close()
+
+
+def _fill(rollup: Rollup) -> str:
+    """The statement that makes a rollup of the ledger."""
+    dimensions = [dimension.column for dimension in rollup.dimensions]
+    names, errors = ("errors, ", f"{_ERRORS}, ") if "errors" in rollup.counts else ("", "")
+    return _ROLLUP.format(
+        table=rollup.table,
+        keys=", ".join(("period_start", *dimensions)),
+        of_rows=", ".join((f"date_bin('{_WIDTHS[rollup.grain]}', admitted_at, timestamptz '2001-01-01Z')", *dimensions)),
+        places=", ".join(str(place) for place in range(1, len(dimensions) + 2)),
+        names=names,
+        errors=errors,
+        **_HISTOGRAMS,
+    )
 
 
 async def some_key(url: str) -> str:

@@ -37,11 +37,10 @@ EVERYTHING = Reach(None)
 """For sign-in and for the service's own work; never for what a request asks for by name."""
 
 
-class Repository:
-    """Parent of a domain's SQL. A table without an org raises when the reach is that of one org: closed by default."""
+class Scoped:
+    """Makes statements within a reach. A table without an org raises when the reach is that of one org: closed by default."""
 
-    def __init__(self, uow: "UnitOfWork", reach: Reach) -> None:
-        self.uow = uow
+    def __init__(self, reach: Reach) -> None:
         self.reach = reach
 
     def visible(self, table: Table, *columns: Any) -> Select[Any]:
@@ -62,6 +61,14 @@ class Repository:
         if self.reach.user_id is not None:
             statement = statement.where((table.c.id if table is users else table.c.user_id) == self.reach.user_id)
         return statement
+
+
+class Repository(Scoped):
+    """Parent of a domain's SQL, in one transaction."""
+
+    def __init__(self, uow: "UnitOfWork", reach: Reach) -> None:
+        super().__init__(reach)
+        self.uow = uow
 
 
 @contextmanager

@@ -23,7 +23,7 @@ An own example is `controlplane/keys/`: `router.py` (HTTP only), `service.py` (w
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -48,11 +48,11 @@ class UnitOfWork:
         self._changes: dict[tuple[ChangeKind, str], None] = {}
         self._last: list[Executable] = []
 
-    async def execute(self, statement: Executable) -> CursorResult[Any]:
-        """Run a statement inside the transaction."""
+    async def execute(self, statement: Executable, values: Mapping[str, object] | None = None) -> CursorResult[Any]:
+        """Run a statement inside the transaction, with the values of its parameters."""
         if self._connection is None:
             self._connection = await self._engine.connect()
-        return await self._connection.execute(statement)
+        return await self._connection.execute(statement, values)
 
     def changed(self, kind: ChangeKind, changed_id: UUID | str) -> None:
         """Announce a change to the data plane when this commits."""

@@ -152,8 +152,11 @@ def _row(event: RequestRecorded) -> tuple[object, ...]:
 
 
 def _columns(rollup: Rollup, changes: dict[Group, Sums]) -> list[list[object]]:
-    of_group, of_sums = attrgetter("period_start", *(dimension.column for dimension in rollup.dimensions)), attrgetter(*rollup.counts)
-    rows = [(*of_group(group), *of_sums(sums), _array(sums.durations), _array(sums.first_tokens)) for group, sums in changes.items()]
+    names, of_sums = [dimension.column for dimension in rollup.dimensions], attrgetter(*rollup.counts)
+    rows = [
+        (group.period_start, *(getattr(group, name) for name in names), *of_sums(sums), _array(sums.durations), _array(sums.first_tokens))
+        for group, sums in changes.items()
+    ]
     return [list(column) for column in zip(*rows, strict=True)]
 
 

@@ -1,11 +1,10 @@
-"""Which rows hold the usage of a period: whole days and quarter hours from the rollups, what is left at the ends from the ledger. Pure."""
+"""Which rows hold the usage of a period: whole days, hours and quarter hours from the rollups, what is left at the ends from the ledger. Pure."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-QUARTER_HOUR = timedelta(minutes=15)
-DAY = timedelta(days=1)
 _LATEST = datetime.max.replace(tzinfo=UTC)
 _ORIGIN = datetime(2001, 1, 1, tzinfo=UTC)
 
@@ -14,8 +13,15 @@ class Grain(StrEnum):
     """Where rows come from, by the time that one of them stands for."""
 
     DAY = "day"
+    HOUR = "hour"
     QUARTER_HOUR = "quarter_hour"
     REQUEST = "request"
+
+
+QUARTER_HOUR = timedelta(minutes=15)
+DAY = timedelta(days=1)
+WIDTHS = {Grain.DAY: DAY, Grain.HOUR: timedelta(hours=1), Grain.QUARTER_HOUR: QUARTER_HOUR}
+"""Of the grains that rollups have, the coarsest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +40,12 @@ class Part:
     period: Period
 
 
-def cover(period: Period, coarsest: Grain = Grain.DAY) -> list[Part]:
-    """Split a period into parts that touch, none of them empty, each of the coarsest rows that fit.
+def cover(period: Period, grains: Collection[Grain] = (Grain.DAY, Grain.QUARTER_HOUR)) -> list[Part]:
+    """Split a period into parts that touch, none of them empty, each of the coarsest rows of these grains that fit.
 
     An open end is covered by the coarsest rows: what is yet to come falls into them whole.
     """
-    widths = {Grain.DAY: DAY, Grain.QUARTER_HOUR: QUARTER_HOUR}
-    grains = [grain for grain in widths if grain is coarsest or coarsest is Grain.DAY]
-    return _cover(period, [(grain, widths[grain]) for grain in grains])
+    return _cover(period, [(grain, width) for grain, width in WIDTHS.items() if grain in grains])
 
 
 def begin_of_day(moment: datetime) -> datetime:

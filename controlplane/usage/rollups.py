@@ -1,4 +1,4 @@
-"""Rollups: what a change of the ledger adds to the sums of its quarter hour and its day. Pure arithmetic over events."""
+"""Rollups: what a change of the ledger adds to the sums of its quarter hour, its hour and its day. Pure arithmetic over events."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from operator import add
 from typing import NamedTuple
 
 from controlplane.usage.dimensions import ERRORS, Dimension
-from controlplane.usage.periods import DAY, QUARTER_HOUR, Grain
+from controlplane.usage.periods import WIDTHS, Grain
 from controlplane.usage.rules import instant
 from ias.usage_event import RequestRecorded
 
@@ -17,9 +17,8 @@ DURATION_BOUNDS_MS = (100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000
 FIRST_TOKEN_BOUNDS_MS = (20, 40, 60, 80, 100, 250, 500, 750, 1_000, 2_500, 5_000, 7_500, 10_000)
 """The same for the time to the first token of streams that had one (from 20 ms on, OpenTelemetry's bounds for it)."""
 
-QUARTER_HOUR_MS = QUARTER_HOUR // timedelta(milliseconds=1)
-DAY_MS = DAY // timedelta(milliseconds=1)
-_WIDTHS_MS = {Grain.QUARTER_HOUR: QUARTER_HOUR_MS, Grain.DAY: DAY_MS}
+WIDTHS_MS = {grain: width // timedelta(milliseconds=1) for grain, width in WIDTHS.items()}
+_QUARTER_HOUR_MS = WIDTHS_MS[Grain.QUARTER_HOUR]
 
 _COUNT_NAMES = ("requests", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
 
@@ -48,12 +47,17 @@ ROLLUPS = (
     QUARTER_HOURS,
     Rollup("usage_days", Grain.DAY, tuple(Dimension)),
     Rollup("usage_org_model_quarter_hours", Grain.QUARTER_HOUR, (Dimension.ORG, *_OF_A_MODEL)),
+    Rollup("usage_org_hours", Grain.HOUR, (Dimension.ORG,)),
     Rollup("usage_org_model_days", Grain.DAY, (Dimension.ORG, *_OF_A_MODEL)),
     Rollup("usage_org_days", Grain.DAY, (Dimension.ORG,)),
     MODEL_QUARTER_HOURS,
+    Rollup("usage_hours", Grain.HOUR, ()),
     Rollup("usage_model_days", Grain.DAY, _OF_A_MODEL),
 )
-"""From the longest to the shortest. Writers go through them in this order, so that rows which all of them need are locked last and shortest."""
+"""From the longest to the shortest, but that of an hour follows what it is a sum of, as triggers write it for a writer that does not know it.
+
+Writers go through them in this order, so that rows which all of them need are locked last and shortest.
+"""
 
 
 class Group(NamedTuple):
@@ -100,7 +104,7 @@ def quarter_hours(added: Iterable[RequestRecorded], removed: Iterable[RequestRec
             admitted = event.admitted_at_ms
             group = Group(
                 event.org_id,
-                admitted - admitted % QUARTER_HOUR_MS,
+                admitted - admitted % _QUARTER_HOUR_MS,
                 event.key_id,
                 event.publication_id,
                 event.user_id,
@@ -124,7 +128,7 @@ def quarter_hours(added: Iterable[RequestRecorded], removed: Iterable[RequestRec
 
 def fold(finer: Mapping[Group, Sums], rollup: Rollup) -> dict[Group, Sums]:
     """Return the same for a rollup of longer periods or fewer dimensions, in the order in which every writer locks the rows."""
-    width_ms = _WIDTHS_MS[rollup.grain]
+    width_ms = WIDTHS_MS[rollup.grain]
     left_out = dict.fromkeys((dimension.column for dimension in Dimension if dimension not in rollup.dimensions), "")
     totals: dict[Group, Sums] = {}
     for group, sums in finer.items():
@@ -139,7 +143,7 @@ def roll_up(added: Iterable[RequestRecorded], removed: Iterable[RequestRecorded]
     found = {QUARTER_HOURS: quarter_hours(added, removed)}
     for rollup in ROLLUPS[1:]:
         # Of those before that it is a sum of, the last one is the shortest.
-        *_, finer = (one for one in found if set(rollup.dimensions) <= set(one.dimensions) and _WIDTHS_MS[one.grain] <= _WIDTHS_MS[rollup.grain])
+        *_, finer = (one for one in found if set(rollup.dimensions) <= set(one.dimensions) and WIDTHS_MS[one.grain] <= WIDTHS_MS[rollup.grain])
         found[rollup] = fold(found[finer], rollup)
     return found
 

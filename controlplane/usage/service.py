@@ -14,8 +14,9 @@ from controlplane.schema import keys, orgs, users
 from controlplane.unit_of_work import UnitOfWork
 from controlplane.usage import schemas
 from controlplane.usage.dimensions import Dimension
-from controlplane.usage.periods import Grain, Period, begin_of_day
+from controlplane.usage.periods import Period, begin_of_day
 from controlplane.usage.repository import UsageRepository
+from controlplane.usage.sums import GROUPS, GroupSums, Point, Sums, sums_of
 
 DEFAULT_DAYS = 30
 LONGEST_DAYS = 400
@@ -62,10 +63,10 @@ async def usage(span: Span, query: schemas.UsageQuery, view: type[_View]) -> _Vi
     period = period_of(query, datetime.now(UTC))
     dimensions = [dimension for dimension in Dimension if f"by_{dimension}" in view.model_fields]
     total, breakdowns = await span.repository.breakdown(period, dimensions, query.filters(), query.top)
-    fields: dict[str, Any] = {**_bounds(period), "totals": schemas.sums_of(total)}
+    fields: dict[str, Any] = {**_bounds(period), "totals": sums_of(Sums, total)}
     for dimension, rows in zip(dimensions, breakdowns, strict=True):
         names = await _names(span, dimension, [row.group for row in rows])
-        fields[f"by_{dimension}"] = [schemas.sums_of(row, **_group(dimension, row.group, names)) for row in rows]
+        fields[f"by_{dimension}"] = [sums_of(GROUPS[dimension][0], row, **_group(dimension, row.group, names)) for row in rows]
     return view.model_validate(fields)
 
 
@@ -74,10 +75,10 @@ async def series(span: Span, query: schemas.SeriesQuery) -> schemas.SeriesView:
     period = period_of(query, datetime.now(UTC))
     _bound_intervals(period, query.interval)
     dimensions = [query.by] if query.by else []
-    rows = await span.repository.series(period, query.interval.width, _coarsest(query.interval), dimensions, query.filters(), MOST_GROUPED_POINTS + 1)
+    rows = await span.repository.series(period, query.interval.width, dimensions, query.filters(), MOST_GROUPED_POINTS + 1)
     if len(rows) > MOST_GROUPED_POINTS:
         raise Problem(422, "invalid_period", f"The series has more than {MOST_GROUPED_POINTS} points. Ask for a shorter period, or narrow it.")
-    points = [schemas.sums_of(row, start=row.start, group=str(getattr(row, query.by.column)) if query.by else None) for row in rows]
+    points = [sums_of(Point, row, start=row.start, group=str(getattr(row, query.by.column)) if query.by else None) for row in rows]
     return schemas.SeriesView.model_validate({**_bounds(period), "interval": query.interval, "by": query.by, "points": points})
 
 
@@ -86,7 +87,7 @@ async def top(span: Span, query: schemas.TopQuery) -> schemas.TopView:
     period = period_of(query, datetime.now(UTC))
     rows = await span.repository.top(period, query.by, query.order, query.filters(), query.limit)
     names = await _names(span, query.by, [row.group for row in rows])
-    items = [schemas.sums_of(row, group=row.group, name=names.get(row.group)) for row in rows]
+    items = [sums_of(GroupSums, row, group=row.group, name=names.get(row.group)) for row in rows]
     return schemas.TopView.model_validate({**_bounds(period), "by": query.by, "order": query.order, "items": items})
 
 
@@ -96,8 +97,8 @@ async def report(span: Span, query: schemas.ReportQuery) -> tuple[list[str], lis
     dimensions = list(dict.fromkeys(query.by))
     if query.interval:
         _bound_intervals(period, query.interval)
-    width, coarsest = (query.interval.width, _coarsest(query.interval)) if query.interval else (None, Grain.DAY)
-    rows = await span.repository.series(period, width, coarsest, dimensions, query.filters(), MOST_ROWS + 1)
+    width = query.interval.width if query.interval else None
+    rows = await span.repository.series(period, width, dimensions, query.filters(), MOST_ROWS + 1)
     if len(rows) > MOST_ROWS:
         raise Problem(422, "report_too_long", f"The report has more than {MOST_ROWS} rows. Ask for a shorter period, fewer dimensions, or narrow it.")
     names = {one: await _names(span, one, [str(getattr(row, one.column)) for row in rows]) for one in dimensions if one in _NAMES}
@@ -112,13 +113,9 @@ def _report_row(row: Row[Any], query: schemas.ReportQuery, dimensions: Sequence[
     for dimension in dimensions:
         group = str(getattr(row, dimension.column))
         cells += [group, names[dimension].get(group)] if dimension in _NAMES else [group]
-    sums = schemas.sums_of(row)
-    return [*cells, *(_number(sums[name]) for name in _SUMS), *(sums[latency][name] for latency in ("latency", "first_token") for name in _LATENCY)]
-
-
-def _number(value: Any) -> object:
-    """Sums come as decimals that are whole."""
-    return value if isinstance(value, float) else int(value)
+    sums = sums_of(Sums, row)
+    latencies = (getattr(latency, name) for latency in (sums.latency, sums.first_token) for name in _LATENCY)
+    return [*cells, *(getattr(sums, name) for name in _SUMS), *latencies]
 
 
 def _bound_intervals(period: Period, interval: schemas.Interval) -> None:
@@ -126,15 +123,11 @@ def _bound_intervals(period: Period, interval: schemas.Interval) -> None:
         raise Problem(422, "invalid_period", f"The period has more than {MOST_POINTS} intervals. Ask for a shorter one, or for longer intervals.")
 
 
-def _coarsest(interval: schemas.Interval) -> Grain:
-    return Grain.DAY if interval is schemas.Interval.DAY else Grain.QUARTER_HOUR
-
-
 def _group(dimension: Dimension, group: str, names: dict[str, str]) -> dict[str, Any]:
     """The fields that say whose sums these are."""
-    if dimension not in _NAMES:
-        return {dimension.column: group}
-    return {dimension.column: group, _NAMES[dimension].name: names.get(group)}
+    _, typed = GROUPS[dimension]
+    name = {_NAMES[dimension].name: names.get(group)} if dimension in _NAMES else {}
+    return {dimension.column: typed(group), **name}
 
 
 async def _names(span: Span, dimension: Dimension, groups: Sequence[str]) -> dict[str, str]:

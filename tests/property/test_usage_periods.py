@@ -1,4 +1,4 @@
-"""Any period is covered by parts that touch and never overlap, with whole days and quarter hours in the middle."""
+"""Any period is covered by parts that touch and never overlap, with whole days, hours and quarter hours in the middle."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -7,17 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controlplane.usage.periods import DAY, QUARTER_HOUR, Grain, Period, cover
+from controlplane.usage.periods import QUARTER_HOUR, WIDTHS, Grain, Period, cover
 
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2020, 3, 1), timezones=st.just(UTC)) | st.sampled_from(  # noqa: DTZ001
     [datetime(2020, 1, 2, tzinfo=UTC), datetime(2020, 1, 2, 0, 15, tzinfo=UTC), datetime(2020, 1, 3, tzinfo=UTC)]
 )
-WIDTHS = {Grain.DAY: DAY, Grain.QUARTER_HOUR: QUARTER_HOUR, Grain.REQUEST: timedelta(microseconds=1)}
+WIDTH_OF = WIDTHS | {Grain.REQUEST: timedelta(microseconds=1)}
+GRAINS = [[Grain.DAY, Grain.QUARTER_HOUR], [Grain.HOUR, Grain.QUARTER_HOUR], [Grain.QUARTER_HOUR], list(WIDTHS)]
 
 
-@given(moments, moments | st.none(), st.sampled_from([Grain.DAY, Grain.QUARTER_HOUR]))
-def test_parts_touch_and_are_whole(start: datetime, end: datetime | None, coarsest: Grain) -> None:
-    parts = cover(Period(start, end), coarsest)
+@given(moments, moments | st.none(), st.sampled_from(GRAINS))
+def test_parts_touch_and_are_whole(start: datetime, end: datetime | None, grains: list[Grain]) -> None:
+    parts = cover(Period(start, end), grains)
     if end is not None and start >= end:
         assert parts == []
         return
@@ -25,10 +26,10 @@ def test_parts_touch_and_are_whole(start: datetime, end: datetime | None, coarse
     for before, after in itertools.pairwise(parts):
         assert before.period.end == after.period.start
     for part in parts:
-        assert WIDTHS[part.grain] <= WIDTHS[coarsest]
+        assert part.grain in {*grains, Grain.REQUEST}
         assert part.period.end is None or part.period.start < part.period.end
         for bound in (part.period.start, part.period.end):
-            whole = bound is None or (bound - datetime(2020, 1, 1, tzinfo=UTC)) % WIDTHS[part.grain] == timedelta(0)
+            whole = bound is None or (bound - datetime(2020, 1, 1, tzinfo=UTC)) % WIDTH_OF[part.grain] == timedelta(0)
             assert whole
     requests = sum(((part.period.end or start) - part.period.start for part in parts if part.grain is Grain.REQUEST), timedelta(0))
     assert requests < 2 * QUARTER_HOUR

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controlplane.usage.periods import Grain
-from controlplane.usage.rollups import DAY_MS, DURATION_BOUNDS_MS, QUARTER_HOUR_MS, QUARTER_HOURS, Rollup, roll_up
+from controlplane.usage.rollups import DURATION_BOUNDS_MS, QUARTER_HOURS, Rollup, roll_up
 from ias.ids import uuid7
 from ias.usage_event import Outcome, RequestRecorded
 from tests.support.usage_events import event, some_id
 
+DAY_MS = 86_400_000
+WIDTHS_MS = {Grain.QUARTER_HOUR: DAY_MS // 96, Grain.HOUR: DAY_MS // 24, Grain.DAY: DAY_MS}
 MIDNIGHT_MS = 1_790_000_000_000 // DAY_MS * DAY_MS
-
-WIDTHS_MS = {Grain.QUARTER_HOUR: QUARTER_HOUR_MS, Grain.DAY: DAY_MS}
 
 events = st.builds(
     lambda number, ms, org, key, model, outcome, tokens, duration, first: event(

@@ -66,6 +66,7 @@ REACHES = {
     "access_requests/service.py": "the org of the principal: its models, seen by who asks",
     "keys/service.py": "the key's own org, which its caller has checked",
     "orgs/service.py": "an org that begins or ends, by its own id",
+    "usage/analytics_sql.py": "of parameters, whose values are those of the reach of the repository",
     "usage/repository.py": "narrows to the org of the reach: names of people whose usage is seen",
     "usage/router.py": "narrows to the principal",
 }

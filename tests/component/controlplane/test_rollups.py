@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from controlplane.repository import Reach
 from controlplane.unit_of_work import unit_of_work
 from controlplane.usage import ledger_postgres, ledger_sql, rollups
+from controlplane.usage.analytics_sql import Filters
 from controlplane.usage.dimensions import Dimension
 from controlplane.usage.ledger_postgres import PostgresLedger
 from controlplane.usage.periods import DAY, QUARTER_HOUR, Grain, Period, begin_of_day
-from controlplane.usage.repository import Filters, UsageRepository
-from controlplane.usage.rollups import ROLLUPS
+from controlplane.usage.repository import UsageRepository
+from controlplane.usage.rollups import ROLLUPS, Rollup
 from controlplane.usage.rules import instant
 from ias.endpoints import Endpoint
 from ias.ids import uuid7
@@ -28,6 +29,8 @@ from tests.support.usage_events import ADMITTED_MS, event, some_id
 
 SPAN_MS = 3 * 86_400_000
 BY_KEY = ROLLUPS[:2]
+"""Those that a version long before knows: the first with rollups."""
+BY_DAY = [rollup for rollup in ROLLUPS if rollup.grain is not Grain.HOUR]
 """Those that the version before knows."""
 
 
@@ -69,9 +72,13 @@ async def test_after_random_events_replacements_and_duplicates_all_are_the_ledge
     await assert_rollups_are_the_ledgers(database_url)
 
 
-@pytest.mark.parametrize("role", ["owner", "control plane"])
-async def test_a_worker_of_the_version_before_writes_none_of_the_coarser_ones_and_all_are_right(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, role: str
+@pytest.mark.parametrize(
+    ("role", "known", "says"),
+    [("owner", BY_KEY, {}), ("control plane", BY_KEY, {}), ("control plane", BY_DAY, {"ias.writes_every_rollup": "on"})],
+    ids=["owner, by key", "by key", "by day"],
+)
+async def test_a_worker_of_a_version_before_writes_none_of_the_newer_ones_and_all_are_right(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, role: str, known: list[Rollup], says: dict[str, str]
 ) -> None:
     """Both versions in turn, on the same rows: what one has counted as lost, the other replaces."""
     url = database_url if role == "owner" else as_role(database_url)
@@ -83,8 +90,8 @@ async def test_a_worker_of_the_version_before_writes_none_of_the_coarser_ones_an
                 if batch % 2:
                     await now.write(events, {})
                     continue
-                patch.setattr(ledger_sql, "WRITES_EVERY_ROLLUP", {})
-                patch.setattr(ledger_postgres, "roll_up", lambda *changes: {one: rollups.roll_up(*changes)[one] for one in BY_KEY})
+                patch.setattr(ledger_sql, "WRITES_EVERY_ROLLUP", says)
+                patch.setattr(ledger_postgres, "roll_up", lambda *changes: {one: rollups.roll_up(*changes)[one] for one in known})
                 await before.write(events, {})
                 await assert_rollups_are_the_ledgers(database_url)
     finally:
@@ -114,7 +121,7 @@ async def answers(repository: UsageRepository, question: Question) -> list[list[
     total, groups = await repository.breakdown(question.period, question.dimensions, question.filters, 3)
     by = question.dimensions[0] if question.dimensions else Dimension.MODEL
     top = await repository.top(question.period, by, question.order, question.filters, 2)
-    series = await repository.series(question.period, 4 * QUARTER_HOUR, Grain.QUARTER_HOUR, question.dimensions, question.filters, 50)
+    series = await repository.series(question.period, 4 * QUARTER_HOUR, question.dimensions, question.filters, 50)
     return [list(total), [tuple(row) for rows in groups for row in rows], [tuple(row) for row in top], [tuple(row) for row in series]]
 
 
