@@ -1,6 +1,7 @@
 """Sums as they are answered, one for each group or point: an answer has hundreds.
 
-Plain dataclasses: they are made of what the database says, so they are not validated once more, as parents of `ApiModel` would be.
+Plain dataclasses: they are made of what the database says, so they are not validated once more, as children of `ApiModel` would be. Nor are
+they frozen: to make such takes twice as long.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ _SHARES = (0.5, 0.9, 0.95, 0.99)
 """Of the fields of `Latency`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Latency:
     """Of so many of a hundred requests at most so long. Estimated from a histogram; null: there was none."""
 
@@ -33,7 +34,7 @@ class Latency:
     p99_ms: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Sums:
     """Cached input and reasoning tokens are parts of input and output tokens, not beside them."""
 
@@ -49,14 +50,14 @@ class Sums:
     first_token: Annotated[Latency, Field(description="from admission to the first token of a stream")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ModelSums(Sums):
     """Of one model, by the name that clients use."""
 
     model: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class UserSums(Sums):
     """Of one user; services that own the key of a publication are users too."""
 
@@ -64,7 +65,7 @@ class UserSums(Sums):
     username: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class KeySums(Sums):
     """Of one key."""
 
@@ -72,28 +73,28 @@ class KeySums(Sums):
     name: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PublicationSums(Sums):
     """Of one publication."""
 
     publication_id: UUID
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EndpointSums(Sums):
     """Of one endpoint."""
 
     endpoint: Endpoint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class OutcomeSums(Sums):
     """Of all requests that ended in one way."""
 
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class OrgSums(Sums):
     """Of one org."""
 
@@ -101,7 +102,7 @@ class OrgSums(Sums):
     slug: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Point(Sums):
     """Of one interval; the first and the last may reach beyond the period, whose requests alone are counted."""
 
@@ -109,7 +110,7 @@ class Point(Sums):
     group: Annotated[str | None, Field(description="of the dimension that was asked for with `by`")]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class GroupSums(Sums):
     """Of one group."""
 
