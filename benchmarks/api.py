@@ -9,10 +9,20 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx2
 
 START_S = 30
+
+
+class Replica(NamedTuple):
+    """One process of the API."""
+
+    address: str
+    pid: int
+
+
 _SETTINGS = {
     "IAS_PEPPERS": json.dumps({1: "11" * 32}),
     "IAS_TOKEN_SECRET": "s" * 32,
@@ -23,16 +33,16 @@ _SETTINGS = {
 
 
 @contextmanager
-def replicas(database_url: str, count: int, folder: Path) -> Iterator[Sequence[str]]:
-    """Run so many API processes on one database; give their addresses."""
+def replicas(database_url: str, count: int, folder: Path, checkout: Path | None = None) -> Iterator[Sequence[Replica]]:
+    """Run so many API processes on one database, of the code in a checkout, if it is given."""
     environment = {**os.environ, **_SETTINGS, "IAS_DATABASE_URL": database_url}
     processes, logs = [], [folder / f"api-{number}.log" for number in range(count)]
     try:
         for log in logs:
             with log.open("w") as output:
                 command = [sys.executable, "-m", "controlplane", "api"]
-                processes.append(subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT))
-        yield [_address(log) for log in logs]
+                processes.append(subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=checkout))
+        yield [Replica(_address(log), process.pid) for log, process in zip(logs, processes, strict=True)]
     finally:
         for process in processes:
             process.terminate()

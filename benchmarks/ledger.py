@@ -71,11 +71,12 @@ def some_event(number: int, now_ms: int) -> RequestRecorded:
 
 
 @contextmanager
-def postgres() -> Iterator[Postgres]:
-    """A durable server with an empty, migrated database."""
-    home = Path(tempfile.mkdtemp(prefix="ias-pg-"))
+def postgres(kept: Path | None = None) -> Iterator[Postgres]:
+    """A durable server with an empty database; in `kept`, if it is given, with the one that is there."""
+    home = kept or Path(tempfile.mkdtemp(prefix="ias-pg-"))
+    home.mkdir(exist_ok=True)
     (home / "password").write_text("password")
-    (home / "socket").mkdir(mode=0o700)
+    (home / "socket").mkdir(mode=0o700, exist_ok=True)
     server = Postgres(home, home / "socket", home / "password", home / "log")
     server.create()
     process = launch(server.program())
@@ -83,9 +84,10 @@ def postgres() -> Iterator[Postgres]:
         wait_until_ready(process, server)
         yield server
     finally:
-        process.send_signal(signal.SIGQUIT)
+        process.send_signal(signal.SIGINT if kept else signal.SIGQUIT)
         process.wait(20)
-        shutil.rmtree(home)
+        if not kept:
+            shutil.rmtree(home)
 
 
 @contextmanager

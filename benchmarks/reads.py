@@ -1,78 +1,33 @@
 """How long do reads of the control plane take behind 1,000 orgs, 100,000 keys and a ledger of millions of requests with its rollups?
 
-Everything is in one durable PostgreSQL; the ledger's size is `LEDGER_ROWS` (environment), by default what fits into the time.
+The ledger's size is `LEDGER_ROWS`, by default what fits into the time. With `HOME_OF_DATA=folder` the database stays there and is used again;
+`make bench-reads FILL_ONLY=1` does no more than to fill it. `BESIDE=folder` measures the API of another checkout, too, read by read in turn.
 """
 
 import asyncio
+import json
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
 import httpx2
 
-from benchmarks.api import first_admin, replicas, sign_in
-from benchmarks.ledger import postgres
-from benchmarks.measuring import result
-from controlplane.usage.ledger_sql import WRITES_EVERY_ROLLUP
-from controlplane.usage.periods import Grain
-from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS, ROLLUPS, Rollup
-from tests.support.postgres import migrate, run_apart
+from benchmarks.api import Replica, first_admin, replicas, sign_in
+from benchmarks.ledger import postgres_cpu_s
+from benchmarks.measuring import cpu_s, result
+from benchmarks.reads_data import database, sizes, some_key
+from standalone.postgres import Postgres
+from tests.support.postgres import run_apart
 
-ORGS, USERS_OF_ORG, KEYS, MODELS = 1_000, 10, 100_000, 5
-LEDGER_ROWS = int(os.environ.get("LEDGER_ROWS", "1000000"))
-DAYS = 30
 SECONDS_EACH, AT_ONCE = 2, 2
 _AT_LEAST = 20
 BOUND_MS = 50
-
-# Ids are made of numbers, so that rows refer to each other without a look.
-_ID = "md5('{}' || {})::uuid"
-ORG, USER, KEY, MODEL = (_ID.format(kind, "{}") for kind in ("org", "user", "key", "model"))
-_MODEL_OF = f"(i / {ORGS} % {MODELS})"  # all orgs use all models, a key one of them
-_OUTCOME = "CASE WHEN i % 31 = 0 THEN 'client_abort' WHEN i % 97 = 0 THEN 'upstream_error' ELSE 'complete' END"
-_USER_OF = f"(i % {ORGS * USERS_OF_ORG})"
-_LEDGER_COLUMNS = (
-    "admitted_at, event_id, org_id, user_id, key_id, publication_id, model, upstream_model, endpoint, stream, outcome, http_status, input_tokens, "
-    "cached_input_tokens, output_tokens, reasoning_tokens, usage_source, held_tokens, time_to_first_token_ms, duration_ms, ended_at, request_id, tags"
-)
-_MOMENT = f"now() - interval '{DAYS} days' * (i::float / {LEDGER_ROWS})"
-FILL = (
-    f"INSERT INTO orgs (id, slug, name) SELECT {ORG.format('i')}, 'org-' || i, 'Org ' || i FROM generate_series(0, {ORGS - 1}) i",
-    (
-        f"INSERT INTO users (id, org_id, username, role) SELECT {USER.format('i')}, {ORG.format(f'(i % {ORGS})')}, 'user-' || i, "
-        f"CASE WHEN i < {ORGS} THEN 'org_admin' ELSE 'org_user' END FROM generate_series(0, {ORGS * USERS_OF_ORG - 1}) i"
-    ),
-    (
-        f"INSERT INTO keys (id, org_id, user_id, name) SELECT {KEY.format('i')}, {ORG.format(f'(i % {ORGS})')}, {USER.format(_USER_OF)}, 'key-' || i "
-        f"FROM generate_series(0, {KEYS - 1}) i"
-    ),
-    (
-        "INSERT INTO credentials (credential_id, key_id, digest, pepper_version, hint) "
-        f"SELECT lpad(i::text, 8, '0'), {KEY.format('i')}, sha256(i::text::bytea), 1, 'ias_live_' || i FROM generate_series(0, {KEYS - 1}) i"
-    ),
-    "INSERT INTO budgets (subject_id, period, scope, org_id, tokens) SELECT id, 'month', 'org', id, 1000000000 FROM orgs",
-    (
-        f"INSERT INTO ledger ({_LEDGER_COLUMNS}) SELECT {_MOMENT}, gen_random_uuid(), {ORG.format(f'(i % {ORGS})')}, {USER.format(_USER_OF)}, "
-        f"{KEY.format(f'(i % {KEYS})')}, {MODEL.format(_MODEL_OF)}, 'model-' || {_MODEL_OF}, 'model-' || {_MODEL_OF}, 'chat_completions', true, "
-        f"{_OUTCOME}, 200, 100, 0, 50, 0, 'reported', 0, 20, 500, {_MOMENT}, 'request-' || i, '{{}}' FROM generate_series(1, {LEDGER_ROWS}) i"
-    ),
-)
-_ROLLUP = """
-INSERT INTO {table} ({keys}, requests, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens,
-  {names}durations, first_tokens)
-SELECT {of_rows},
-  count(*), sum(input_tokens), sum(cached_input_tokens), sum(output_tokens), sum(reasoning_tokens), {errors}{durations}, {first_tokens}
-FROM ledger GROUP BY {places}"""
-_ERRORS = "count(*) FILTER (WHERE outcome IN ('upstream_error', 'lost'))"
-_HISTOGRAMS = {
-    name: f"array_fill(0::bigint, ARRAY[{len(bounds)}]) || count(*)"
-    for name, bounds in (("durations", DURATION_BOUNDS_MS), ("first_tokens", FIRST_TOKEN_BOUNDS_MS))
-}
-_WIDTHS = {Grain.QUARTER_HOUR: "15 minutes", Grain.HOUR: "1 hour", Grain.DAY: "1 day"}
 READS = (
     "/org?limit=50",
     "/org/org-7",
@@ -98,54 +53,22 @@ OWN_READS = ("/me", "/analytics/own", "/analytics/own/series?interval=day")
 """Of that user, of org-7."""
 
 
-async def fill(url: str) -> None:
-    """Fill the database."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("SET synchronous_commit = off")
-        for statement in FILL:
-            await connection.execute(statement)
-        for name, value in WRITES_EVERY_ROLLUP.items():
-            await connection.execute("SELECT set_config($1, $2, false)", name, value)
-        for rollup in ROLLUPS:
-            await connection.execute(_fill(rollup))
-        await connection.execute("ANALYZE")
-    finally:
-        await connection.close()
+@dataclass
+class Measured:
+    """One read."""
 
+    times_ms: list[float] = field(default_factory=list)
+    api_cpu_s: float = 0
+    postgres_cpu_s: float = 0
 
-def _fill(rollup: Rollup) -> str:
-    """The statement that makes a rollup of the ledger."""
-    dimensions = [dimension.column for dimension in rollup.dimensions]
-    names, errors = ("errors, ", f"{_ERRORS}, ") if "errors" in rollup.counts else ("", "")
-    return _ROLLUP.format(
-        table=rollup.table,
-        keys=", ".join(("period_start", *dimensions)),
-        of_rows=", ".join((f"date_bin('{_WIDTHS[rollup.grain]}', admitted_at, timestamptz '2001-01-01Z')", *dimensions)),
-        places=", ".join(str(place) for place in range(1, len(dimensions) + 2)),
-        names=names,
-        errors=errors,
-        **_HISTOGRAMS,
-    )
+    @property
+    def p99_ms(self) -> float:
+        return statistics.quantiles(self.times_ms, n=100)[98]
 
-
-async def some_key(url: str) -> str:
-    """Return the id of a key."""
-    connection = await asyncpg.connect(url)
-    try:
-        return str(await connection.fetchval(f"SELECT {KEY.format(7)}"))
-    finally:
-        await connection.close()
-
-
-async def sizes(url: str) -> dict[str, int]:
-    """Return how many rows there are."""
-    connection = await asyncpg.connect(url)
-    try:
-        tables = ("orgs", "users", "keys", "ledger", *(rollup.table for rollup in ROLLUPS))
-        return {table: await connection.fetchval(f"SELECT count(*) FROM {table}") for table in tables}
-    finally:
-        await connection.close()
+    def __str__(self) -> str:
+        cpu = (1000 * seconds / len(self.times_ms) for seconds in (self.api_cpu_s, self.postgres_cpu_s))
+        figures = "".join(f"{figure:9.1f}" for figure in (statistics.median(self.times_ms), self.p99_ms, *cpu))
+        return f"{figures}{'' if self.p99_ms <= BOUND_MS else '  above the bound'}"
 
 
 async def let_in(url: str, username: str) -> None:
@@ -159,51 +82,78 @@ async def let_in(url: str, username: str) -> None:
         await connection.close()
 
 
-async def measure(address: str, token: str, paths: Sequence[str]) -> dict[str, list[float]]:
-    """Return the times of each read in milliseconds."""
-    times: dict[str, list[float]] = {}
-    async with httpx2.AsyncClient(base_url=f"{address}/api", headers={"authorization": f"Bearer {token}"}, timeout=60) as client:
+async def read_for_a_while(replica: Replica, token: str, path: str) -> list[float]:
+    """Return the times of one read in milliseconds."""
+    times: list[float] = []
+    async with httpx2.AsyncClient(base_url=f"{replica.address}/api", headers={"authorization": f"Bearer {token}"}, timeout=60) as client:
 
-        async def read(path: str) -> float:
+        async def read() -> float:
             began = time.perf_counter()
             (await client.get(path)).raise_for_status()
             return (time.perf_counter() - began) * 1000
 
-        for path in paths:
-            await read(path)
-            times[path] = []
-            end = time.monotonic() + SECONDS_EACH
-            while time.monotonic() < end or len(times[path]) < _AT_LEAST:
-                times[path] += await asyncio.gather(*(read(path) for _ in range(AT_ONCE)))
+        await read()
+        end = time.monotonic() + SECONDS_EACH
+        while time.monotonic() < end or len(times) < _AT_LEAST:
+            times += await asyncio.gather(*(read() for _ in range(AT_ONCE)))
     return times
 
 
-def report(url: str) -> None:
-    """Measure all reads of a filled database and say how long they took."""
-    rows = run_apart(sizes(url))
-    print(", ".join(f"{count:,} {table}" for table, count in rows.items()))
-    with tempfile.TemporaryDirectory() as folder, replicas(url, 1, Path(folder)) as (address,):
-        admin, key_id = first_admin(url), run_apart(some_key(url))
-        times = run_apart(measure(address, sign_in(address, admin), [path.replace("{key}", key_id) for path in READS]))
-        run_apart(let_in(url, USERNAME))
-        times |= run_apart(measure(address, sign_in(address, admin | {"username": USERNAME}), OWN_READS))
-    print(f"{'read':44} {'p50 ms':>8} {'p99 ms':>8}")
-    p99s = {}
-    for path, one in times.items():
-        p99s[path] = statistics.quantiles(one, n=100)[98]
-        print(f"{path:44} {statistics.median(one):8.1f} {p99s[path]:8.1f}{'' if p99s[path] <= BOUND_MS else '  above the bound'}")
-    everything = statistics.quantiles([value for one in times.values() for value in one], n=100)[98]
-    result(rows=rows, p99_ms=round(everything, 1), worst_p99_ms=round(max(p99s.values()), 1), worst=max(p99s, key=lambda path: p99s[path]))
+def measure(server: Postgres, replica: Replica, token: str, path: str) -> Measured:
+    """Measure one read, with the CPU that it takes."""
+    before = cpu_s(replica.pid), postgres_cpu_s(server)
+    times = run_apart(read_for_a_while(replica, token, path))
+    return Measured(times, cpu_s(replica.pid) - before[0], postgres_cpu_s(server) - before[1])
+
+
+def measure_all(server: Postgres, sides: Mapping[str, Replica], admin: dict[str, str]) -> dict[str, dict[str, Measured]]:
+    """Measure all reads of each side, in turn."""
+    key_id = run_apart(some_key(server.url()))
+    run_apart(let_in(server.url(), USERNAME))
+    found: dict[str, dict[str, Measured]] = {name: {} for name in sides}
+    for person, paths in ((admin, READS), (admin | {"username": USERNAME}, OWN_READS)):
+        tokens = {name: sign_in(replica.address, person) for name, replica in sides.items()}
+        for path in paths:
+            for name, replica in sides.items():
+                found[name][path] = measure(server, replica, tokens[name], path.replace("{key}", key_id))
+    return found
+
+
+def admin_of(server: Postgres) -> dict[str, str]:
+    """The first System Admin, whose password stays beside the data."""
+    file = server.directory / "admin.json"
+    if not file.exists():
+        file.write_text(json.dumps(first_admin(server.url())))
+    admin: dict[str, str] = json.loads(file.read_text())
+    return admin
+
+
+def report(found: Mapping[str, Mapping[str, Measured]], rows: Mapping[str, int]) -> None:
+    """Say how long reads took, those of `now` for machines."""
+    head = "".join(f"{name:>9}" for name in ("p50 ms", "p99 ms", "API ms", "PG ms"))
+    for name, side in found.items():
+        print(f"{name:44}{head}   (CPU of a read: of the API, of PostgreSQL)")
+        for path, one in side.items():
+            print(f"{path:44}{one}")
+    now = found["now"]
+    everything = statistics.quantiles([value for one in now.values() for value in one.times_ms], n=100)[98]
+    worst = max(now, key=lambda path: now[path].p99_ms)
+    result(rows=rows, p99_ms=round(everything, 1), worst_p99_ms=round(now[worst].p99_ms, 1), worst=worst)
 
 
 def main() -> None:
-    with postgres() as server:
-        url = server.url()
-        run_apart(migrate(url))
-        began = time.monotonic()
-        run_apart(fill(url))
-        print(f"filled in {time.monotonic() - began:.0f} s")
-        report(url)
+    home, beside = (Path(os.environ[name]) if os.environ.get(name) else None for name in ("HOME_OF_DATA", "BESIDE"))
+    with database(home) as server, tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        rows = run_apart(sizes(server.url()))
+        print(", ".join(f"{count:,} {table}" for table, count in rows.items()), flush=True)
+        if os.environ.get("FILL_ONLY"):
+            return
+        sides = {}
+        for name, checkout in {"beside": beside, "now": Path()}.items():
+            if checkout:
+                (logs := Path(folder) / name).mkdir()
+                (sides[name],) = stack.enter_context(replicas(server.url(), 1, logs, checkout))
+        report(measure_all(server, sides, admin_of(server)), rows)
 
 
 if __name__ == "__main__":

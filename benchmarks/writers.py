@@ -44,8 +44,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, postgres() as server:
         url = server.url()
         run_apart(migrate(url))
-        with replicas(url, 2, Path(folder)) as addresses:
-            figures, kept = run_apart(measure(url, list(addresses), sign_in(addresses[0], first_admin(url))))
+        with replicas(url, 2, Path(folder)) as both:
+            figures, kept = run_apart(measure(url, [one.address for one in both], sign_in(both[0].address, first_admin(url))))
     lost = figures.writes - kept
     print(f"{figures.writes} changes by {WRITERS} writers on 2 replicas in {figures.seconds:.1f} s ({figures.writes / figures.seconds:.0f}/s)")
     print(f"overtaken and repeated {figures.overtaken}, sent away for a second and repeated {figures.sent_away}")

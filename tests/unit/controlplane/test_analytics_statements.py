@@ -1,0 +1,58 @@
+"""Statements of analytics are made once for many questions: whose usage is asked for is never part of them, and never left out."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import InvalidRequestError
+
+from controlplane.repository import Reach
+from controlplane.usage import analytics_sql as sql
+from controlplane.usage.analytics_sql import Filters, Form
+from controlplane.usage.dimensions import Dimension
+from controlplane.usage.periods import Grain, Period
+from controlplane.usage.rollups import ROLLUPS
+
+MIDNIGHT = datetime(2026, 3, 10, tzinfo=UTC)
+ALPHA, BETA, ADA = (UUID(int=number) for number in range(3))
+
+
+def asked(
+    reach: Reach, since: datetime = MIDNIGHT, coarsest: Grain = Grain.DAY, by: tuple[Dimension, ...] = (), only: Filters | None = None
+) -> tuple[Form, dict[str, object]]:
+    return sql.form_of(reach, Period(since, None), coarsest, by, only or {}, ROLLUPS)
+
+
+def test_questions_of_two_orgs_share_a_statement_and_no_value() -> None:
+    (alpha, of_alpha), (beta, of_beta) = asked(Reach(ALPHA)), asked(Reach(BETA), MIDNIGHT - timedelta(days=3))
+    assert sql.series(alpha, (), None) is sql.series(beta, (), None)
+    assert (of_alpha["reach_org"], of_beta["reach_org"]) == (ALPHA, BETA)
+
+
+@pytest.mark.parametrize("reach", [Reach(ALPHA), Reach(ALPHA, ADA)], ids=["org", "user"])
+def test_a_statement_that_is_not_told_whose_usage_does_not_run(reach: Reach) -> None:
+    form, values = asked(reach)
+    for statement in (sql.series(form, (), None), sql.top(form, Dimension.ORG, "tokens"), sql.breakdown(form, (), (Dimension.ORG,))):
+        compiled = statement.compile()
+        compiled.construct_params(values | {"most": 1})
+        for whose in ("reach_org", "reach_user") if reach.user_id else ("reach_org",):
+            with pytest.raises(InvalidRequestError, match=whose):
+                compiled.construct_params({name: value for name, value in values.items() if name != whose} | {"most": 1})
+
+
+def test_each_reach_has_a_statement_of_its_own() -> None:
+    forms = {asked(reach)[0] for reach in (Reach(None), Reach(ALPHA), Reach(ALPHA, ADA))}
+    assert len(forms) == 3
+
+
+def test_hours_are_read_where_a_rollup_tells_what_is_asked_for() -> None:
+    def grains(reach: Reach, by: tuple[Dimension, ...] = (), only: Filters | None = None) -> tuple[Grain, ...]:
+        return asked(reach, MIDNIGHT + timedelta(minutes=15), Grain.HOUR, by, only)[0].grains
+
+    assert grains(Reach(None)) == grains(Reach(ALPHA)) == (Grain.QUARTER_HOUR, Grain.HOUR)
+    assert (
+        grains(Reach(ALPHA, ADA))
+        == grains(Reach(ALPHA), (Dimension.MODEL,))
+        == grains(Reach(None), (), {Dimension.KEY: ADA})
+        == (Grain.QUARTER_HOUR,)
+    )
