@@ -62,7 +62,7 @@ _HISTOGRAMS = {
     name: f"array_fill(0::bigint, ARRAY[{len(bounds)}]) || count(*)"
     for name, bounds in (("durations", DURATION_BOUNDS_MS), ("first_tokens", FIRST_TOKEN_BOUNDS_MS))
 }
-_WIDTHS = {Grain.QUARTER_HOUR: "15 minutes", Grain.HOUR: "1 hour", Grain.DAY: "1 day"}
+_WIDTHS = {Grain.QUARTER_HOUR: "15 minutes", Grain.HOUR: "1 hour", Grain.DAY: "1 day", Grain.WEEK: "7 days"}
 
 
 @contextmanager

@@ -54,6 +54,13 @@ _COUNTS = ("requests", "errors", *_TOKENS)
 _HISTOGRAMS = {"durations": ("duration_ms", DURATION_BOUNDS_MS), "first_tokens": ("time_to_first_token_ms", FIRST_TOKEN_BOUNDS_MS)}
 """Of a rollup, with what each counts of a row of the ledger."""
 _ROWS = "usage"
+_LADDERS = {
+    Grain.WEEK: ((Grain.WEEK, Grain.DAY, Grain.QUARTER_HOUR), (Grain.DAY, Grain.QUARTER_HOUR)),
+    Grain.DAY: ((Grain.DAY, Grain.QUARTER_HOUR),),
+    Grain.HOUR: ((Grain.HOUR, Grain.QUARTER_HOUR), (Grain.QUARTER_HOUR,)),
+    Grain.QUARTER_HOUR: ((Grain.QUARTER_HOUR,),),
+}
+"""Of each grain the rows that cover a period, and those that do where no rollup of this grain keeps apart what is asked for."""
 _FORMS = 256
 """How many statements of each kind are kept; those that are not asked for go first."""
 
@@ -65,28 +72,25 @@ class Form:
     within: tuple[Dimension, ...]
     """Of what the reach is one: an org, a user."""
     filters: tuple[Dimension, ...]
-    grains: tuple[Grain, ...]
-    """Of the parts of the period, which touch."""
+    covers: tuple[tuple[Grain, ...], ...]
+    """Of what the parts of the period are that touch, with and without the coarsest rows that may be read."""
     is_open: bool
     """Whether the period has no end."""
     rollups: tuple[Rollup, ...]
 
 
-def form_of(
-    reach: Reach, period: Period, coarsest: Grain, dimensions: Sequence[Dimension], filters: Filters, rollups: tuple[Rollup, ...]
-) -> tuple[Form, dict[str, object]]:
-    """Return the form of a question, and the values of its parameters.
-
-    Rows are at most as coarse as is said, and finer where no such rollup keeps apart what is asked for.
-    """
+def form_of(reach: Reach, period: Period, coarsest: Grain, filters: Filters, rollups: tuple[Rollup, ...]) -> tuple[Form, dict[str, object]]:
+    """Return the form of a question whose rows are at most as coarse as is said, and the values of its parameters."""
     whose = {name: value for name, value in ((Dimension.ORG, reach.org_id), (Dimension.USER, reach.user_id)) if value is not None}
-    kept_apart = {*dimensions, *filters, *whose}
-    parts = cover(period, [grain for grain in (coarsest, Grain.QUARTER_HOUR) if any(one.tells(grain, kept_apart) for one in rollups)])
-    parts = parts or [Part(Grain.REQUEST, period)]
-    moments = [part.period.start for part in parts] + ([] if period.end is None else [period.end])
-    values: dict[str, object] = {f"moment_{place}": moment for place, moment in enumerate(moments)}
-    values |= {f"only_{name}": value for name, value in filters.items()} | {f"reach_{name}": value for name, value in whose.items()}
-    return Form(tuple(whose), tuple(sorted(filters)), tuple(part.grain for part in parts), period.end is None, rollups), values
+    values: dict[str, object] = {f"only_{name}": value for name, value in filters.items()}
+    values |= {f"reach_{name}": value for name, value in whose.items()}
+    covers = []
+    for number, grains in enumerate(_LADDERS[coarsest]):
+        parts = cover(period, grains) or [Part(Grain.REQUEST, period)]
+        moments = [part.period.start for part in parts] + ([] if period.end is None else [period.end])
+        values |= {f"moment_{number}_{place}": moment for place, moment in enumerate(moments)}
+        covers.append(tuple(part.grain for part in parts))
+    return Form(tuple(whose), tuple(sorted(filters)), tuple(covers), period.end is None, rollups), values
 
 
 @lru_cache(_FORMS)
@@ -151,39 +155,45 @@ class _Rows(Scoped):
 
     def of(self, dimensions: Sequence[Dimension]) -> FromClause:
         """Rows that tell these dimensions apart, from all parts of the period."""
-        return union_all(*(self._part(place, dimensions) for place in range(len(self._form.grains)))).subquery(_ROWS)
+        number = next(number for number, grains in enumerate(self._form.covers) if all(self._tells(grain, dimensions) for grain in grains))
+        parts = (self._part(number, place, grain, dimensions) for place, grain in enumerate(self._form.covers[number]))
+        return union_all(*parts).subquery(_ROWS)
 
-    def _part(self, place: int, dimensions: Sequence[Dimension]) -> Select[Any]:
-        grain = self._form.grains[place]
+    def _tells(self, grain: Grain, dimensions: Sequence[Dimension]) -> bool:
+        return grain is Grain.REQUEST or bool(self._rollups(grain, dimensions))
+
+    def _rollups(self, grain: Grain, dimensions: Sequence[Dimension]) -> list[Rollup]:
+        """Those that keep apart what is asked for, the longest first."""
+        needed = {*dimensions, *self._form.filters, *self._form.within}
+        return [rollup for rollup in self._form.rollups if rollup.tells(grain, needed)]
+
+    def _part(self, number: int, place: int, grain: Grain, dimensions: Sequence[Dimension]) -> Select[Any]:
         if grain is Grain.REQUEST:
-            return self._rolled_up(place, dimensions)
-        table = self._shortest(grain, {*dimensions, *self._form.filters, *self._form.within})
+            return self._rolled_up(number, place, dimensions)
+        table = TABLES[self._rollups(grain, dimensions)[-1]]
         errors = table.c.errors if "errors" in table.c else case((table.c.outcome.in_(ERRORS), table.c.requests), else_=0).label("errors")
         names = [dimension.column for dimension in dimensions]
         columns = (table.c[name] for name in (*names, "requests", *_TOKENS, *_HISTOGRAMS))
         query = self.visible(table, table.c.period_start.label("at"), *columns, errors)
-        return self._within(place, query, table, table.c.period_start).where(table.c.requests != 0)  # 0: all were replaced
+        return self._within(number, place, query, table, table.c.period_start).where(table.c.requests != 0)  # 0: all were replaced
 
-    def _shortest(self, grain: Grain, dimensions: set[Dimension]) -> Table:
-        return TABLES[next(rollup for rollup in reversed(self._form.rollups) if rollup.tells(grain, dimensions))]
-
-    def _rolled_up(self, place: int, dimensions: Sequence[Dimension]) -> Select[Any]:
+    def _rolled_up(self, number: int, place: int, dimensions: Sequence[Dimension]) -> Select[Any]:
         """Rows of the ledger as a rollup would hold them."""
         quarter_hour = func.date_bin(literal(QUARTER_HOUR, INTERVAL), ledger.c.admitted_at, func.to_timestamp(0)).label("at")
         keys = [quarter_hour, *(ledger.c[dimension.column] for dimension in dimensions)]
         sums = [func.sum(ledger.c[name]).label(name) for name in _TOKENS]
         errors = func.count().filter(ledger.c.outcome.in_(ERRORS)).label("errors")
         query = self.visible(ledger, *keys, func.count().label("requests"), *sums, *_COUNTED, errors)
-        return self._within(place, query, ledger, ledger.c.admitted_at).group_by(*keys)
+        return self._within(number, place, query, ledger, ledger.c.admitted_at).group_by(*keys)
 
-    def _within(self, place: int, query: Select[Any], table: Table, at: ColumnElement[Any]) -> Select[Any]:
-        query = query.where(at >= _moment(place), *(table.c[one.column] == bindparam(f"only_{one}") for one in self._form.filters))
-        ends = place < len(self._form.grains) - 1 or not self._form.is_open
-        return query.where(at < _moment(place + 1)) if ends else query
+    def _within(self, number: int, place: int, query: Select[Any], table: Table, at: ColumnElement[Any]) -> Select[Any]:
+        query = query.where(at >= _moment(number, place), *(table.c[one.column] == bindparam(f"only_{one}") for one in self._form.filters))
+        ends = place < len(self._form.covers[number]) - 1 or not self._form.is_open
+        return query.where(at < _moment(number, place + 1)) if ends else query
 
 
-def _moment(place: int) -> BindParameter[Any]:
-    return bindparam(f"moment_{place}", type_=DateTime(timezone=True))
+def _moment(number: int, place: int) -> BindParameter[Any]:
+    return bindparam(f"moment_{number}_{place}", type_=DateTime(timezone=True))
 
 
 def _most() -> BindParameter[int]:

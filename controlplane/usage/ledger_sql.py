@@ -92,7 +92,7 @@ UPDATE keys SET last_used_at = locked.at FROM locked WHERE keys.id = locked.id
 
 _HISTOGRAMS = ("durations", "first_tokens")
 
-WRITES_EVERY_ROLLUP = {"ias.writes_every_rollup": "on", "ias.writes_rollups_of": "0020"}
+WRITES_EVERY_ROLLUP = {"ias.writes_every_rollup": "on", "ias.writes_rollups_of": "0021"}
 """Set on the connection of a writer that knows all rollups up to this revision. For one of the version before triggers write the newer ones."""
 
 

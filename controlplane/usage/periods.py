@@ -1,4 +1,4 @@
-"""Which rows hold the usage of a period: whole days, hours and quarter hours from the rollups, what is left at the ends from the ledger. Pure."""
+"""Which rows hold the usage of a period: rollups of weeks, days, hours and quarter hours, and the ledger for what is left at the ends. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 _LATEST = datetime.max.replace(tzinfo=UTC)
-_ORIGIN = datetime(2001, 1, 1, tzinfo=UTC)
+ORIGIN = datetime(2001, 1, 1, tzinfo=UTC)
+"""A Monday: weeks begin on Mondays."""
 
 
 class Grain(StrEnum):
     """Where rows come from, by the time that one of them stands for."""
 
+    WEEK = "week"
     DAY = "day"
     HOUR = "hour"
     QUARTER_HOUR = "quarter_hour"
@@ -20,7 +22,7 @@ class Grain(StrEnum):
 
 QUARTER_HOUR = timedelta(minutes=15)
 DAY = timedelta(days=1)
-WIDTHS = {Grain.DAY: DAY, Grain.HOUR: timedelta(hours=1), Grain.QUARTER_HOUR: QUARTER_HOUR}
+WIDTHS = {Grain.WEEK: 7 * DAY, Grain.DAY: DAY, Grain.HOUR: timedelta(hours=1), Grain.QUARTER_HOUR: QUARTER_HOUR}
 """Of the grains that rollups have, the coarsest first."""
 
 
@@ -40,7 +42,7 @@ class Part:
     period: Period
 
 
-def cover(period: Period, grains: Collection[Grain] = (Grain.DAY, Grain.QUARTER_HOUR)) -> list[Part]:
+def cover(period: Period, grains: Collection[Grain]) -> list[Part]:
     """Split a period into parts that touch, none of them empty, each of the coarsest rows of these grains that fit.
 
     An open end is covered by the coarsest rows: what is yet to come falls into them whole.
@@ -70,4 +72,4 @@ def _cover(period: Period, grains: list[tuple[Grain, timedelta]]) -> list[Part]:
 
 
 def _floor(moment: datetime, width: timedelta) -> datetime:
-    return moment - (moment - _ORIGIN) % width
+    return moment - (moment - ORIGIN) % width

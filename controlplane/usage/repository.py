@@ -33,7 +33,7 @@ class UsageRepository(Repository):
         """Return the total, and for each dimension the `most` groups with the most tokens, as `group`."""
         few = tuple(dimension for dimension in dimensions if dimension not in _MANY or self.reach.user_id is not None)
         many = tuple(dimension for dimension in dimensions if dimension not in few)
-        form, values = self._form(period, Grain.DAY, dimensions, filters)
+        form, values = self._form(period, Grain.WEEK, filters)
         rows = (await self.uow.execute(sql.breakdown(form, few, many), values | {"most": most})).all()
         found = sorted(rows, key=lambda row: row.rank)
         # GROUPING() has a 0 bit exactly for the column that a row is grouped by, the first column in the highest bit.
@@ -45,7 +45,7 @@ class UsageRepository(Repository):
 
     async def top(self, period: Period, by: Dimension, order: str, filters: Filters, most: int) -> Sequence[Row[Any]]:
         """Return the `most` groups of a dimension with the most tokens, requests or errors, as `group`."""
-        form, values = self._form(period, Grain.DAY, [by], filters)
+        form, values = self._form(period, Grain.WEEK, filters)
         rows = (await self.uow.execute(sql.top(form, by, order), values | {"most": most})).all()
         return sorted(rows, key=lambda row: row.rank)
 
@@ -57,7 +57,7 @@ class UsageRepository(Repository):
         An interval is a whole number of quarter hours. Groups are told by the columns of the dimensions.
         """
         coarsest = next(grain for grain, one in WIDTHS.items() if width is None or not width % one)
-        form, values = self._form(period, coarsest, dimensions, filters)
+        form, values = self._form(period, coarsest, filters)
         return (await self.uow.execute(sql.series(form, tuple(dimensions), width), values | {"most": most})).all()
 
     async def names(self, name: Column[Any], ids: Sequence[UUID]) -> dict[UUID, str]:
@@ -69,5 +69,5 @@ class UsageRepository(Repository):
         query = in_org.visible(table, table.c.id, name.label("name")).where(table.c.id.in_(ids))
         return {row.id: row.name for row in (await self.uow.execute(query)).all()}
 
-    def _form(self, period: Period, coarsest: Grain, dimensions: Sequence[Dimension], filters: Filters) -> tuple[Form, dict[str, object]]:
-        return sql.form_of(self.reach, period, coarsest, dimensions, filters, self._rollups)
+    def _form(self, period: Period, coarsest: Grain, filters: Filters) -> tuple[Form, dict[str, object]]:
+        return sql.form_of(self.reach, period, coarsest, filters, self._rollups)

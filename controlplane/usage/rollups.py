@@ -1,4 +1,4 @@
-"""Rollups: what a change of the ledger adds to the sums of its quarter hour, its hour and its day. Pure arithmetic over events."""
+"""Rollups: what a change of the ledger adds to the sums of its quarter hour, its hour, its day and its week. Pure arithmetic over events."""
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from operator import add
 from typing import NamedTuple
 
 from controlplane.usage.dimensions import ERRORS, Dimension
-from controlplane.usage.periods import WIDTHS, Grain
+from controlplane.usage.periods import ORIGIN, WIDTHS, Grain
 from controlplane.usage.rules import instant
 from ias.usage_event import RequestRecorded
 
@@ -18,6 +18,7 @@ FIRST_TOKEN_BOUNDS_MS = (20, 40, 60, 80, 100, 250, 500, 750, 1_000, 2_500, 5_000
 """The same for the time to the first token of streams that had one (from 20 ms on, OpenTelemetry's bounds for it)."""
 
 WIDTHS_MS = {grain: width // timedelta(milliseconds=1) for grain, width in WIDTHS.items()}
+_ORIGIN_MS = int(ORIGIN.timestamp() * 1000)
 _QUARTER_HOUR_MS = WIDTHS_MS[Grain.QUARTER_HOUR]
 
 _COUNT_NAMES = ("requests", "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens")
@@ -50,11 +51,12 @@ ROLLUPS = (
     Rollup("usage_org_hours", Grain.HOUR, (Dimension.ORG,)),
     Rollup("usage_org_model_days", Grain.DAY, (Dimension.ORG, *_OF_A_MODEL)),
     Rollup("usage_org_days", Grain.DAY, (Dimension.ORG,)),
+    Rollup("usage_org_weeks", Grain.WEEK, (Dimension.ORG,)),
     MODEL_QUARTER_HOURS,
     Rollup("usage_hours", Grain.HOUR, ()),
     Rollup("usage_model_days", Grain.DAY, _OF_A_MODEL),
 )
-"""From the longest to the shortest, but that of an hour follows what it is a sum of, as triggers write it for a writer that does not know it.
+"""From the longest to the shortest, but those of hours and weeks follow what they are sums of, as triggers write them for who does not know them.
 
 Writers go through them in this order, so that rows which all of them need are locked last and shortest.
 """
@@ -132,7 +134,7 @@ def fold(finer: Mapping[Group, Sums], rollup: Rollup) -> dict[Group, Sums]:
     left_out = dict.fromkeys((dimension.column for dimension in Dimension if dimension not in rollup.dimensions), "")
     totals: dict[Group, Sums] = {}
     for group, sums in finer.items():
-        coarser = group._replace(period_ms=group.period_ms - group.period_ms % width_ms, **left_out)
+        coarser = group._replace(period_ms=group.period_ms - (group.period_ms - _ORIGIN_MS) % width_ms, **left_out)
         known = totals.get(coarser)
         totals[coarser] = sums if known is None else _plus(known, sums)
     return {group: totals[group] for group in sorted(totals)}

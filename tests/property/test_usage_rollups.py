@@ -12,7 +12,9 @@ from ias.usage_event import Outcome, RequestRecorded
 from tests.support.usage_events import event, some_id
 
 DAY_MS = 86_400_000
-WIDTHS_MS = {Grain.QUARTER_HOUR: DAY_MS // 96, Grain.HOUR: DAY_MS // 24, Grain.DAY: DAY_MS}
+WIDTHS_MS = {Grain.QUARTER_HOUR: DAY_MS // 96, Grain.HOUR: DAY_MS // 24, Grain.DAY: DAY_MS, Grain.WEEK: 7 * DAY_MS}
+MONDAY_MS = 4 * DAY_MS
+"""5 January 1970."""
 MIDNIGHT_MS = 1_790_000_000_000 // DAY_MS * DAY_MS
 
 events = st.builds(
@@ -45,7 +47,7 @@ def counted(added: list[RequestRecorded], rollup: Rollup) -> Counter[tuple[int, 
     """The sums of each row, straight from the events."""
     found: Counter[tuple[int, tuple[str, ...], str]] = Counter()
     for one in added:
-        start = one.admitted_at_ms - one.admitted_at_ms % WIDTHS_MS[rollup.grain]
+        start = one.admitted_at_ms - (one.admitted_at_ms - MONDAY_MS) % WIDTHS_MS[rollup.grain]
         group = tuple(getattr(one, dimension.column) for dimension in rollup.dimensions)
         for name, value in (("requests", 1), ("input", one.input_tokens), ("output", one.output_tokens)):
             found[start, group, name] += value

@@ -25,6 +25,7 @@ _PERIODS = {
     Grain.QUARTER_HOUR: "date_bin('15 minutes', admitted_at, timestamptz '2001-01-01Z')",
     Grain.HOUR: "date_trunc('hour', admitted_at, 'UTC')",
     Grain.DAY: "date_trunc('day', admitted_at, 'UTC')",
+    Grain.WEEK: "date_trunc('week', admitted_at, 'UTC')",
 }
 
 

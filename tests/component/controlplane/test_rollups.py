@@ -30,8 +30,9 @@ from tests.support.usage_events import ADMITTED_MS, event, some_id
 SPAN_MS = 3 * 86_400_000
 BY_KEY = ROLLUPS[:2]
 """Those that a version long before knows: the first with rollups."""
-BY_DAY = [rollup for rollup in ROLLUPS if rollup.grain is not Grain.HOUR]
-"""Those that the version before knows."""
+BY_DAY = [rollup for rollup in ROLLUPS if rollup.grain not in {Grain.HOUR, Grain.WEEK}]
+BY_HOUR = [rollup for rollup in ROLLUPS if rollup.grain is not Grain.WEEK]
+"""Those that versions before know."""
 
 
 def some_events(seed: int, count: int, numbers: range) -> list[RequestRecorded]:
@@ -74,8 +75,13 @@ async def test_after_random_events_replacements_and_duplicates_all_are_the_ledge
 
 @pytest.mark.parametrize(
     ("role", "known", "says"),
-    [("owner", BY_KEY, {}), ("control plane", BY_KEY, {}), ("control plane", BY_DAY, {"ias.writes_every_rollup": "on"})],
-    ids=["owner, by key", "by key", "by day"],
+    [
+        ("owner", BY_KEY, {}),
+        ("control plane", BY_KEY, {}),
+        ("control plane", BY_DAY, {"ias.writes_every_rollup": "on"}),
+        ("control plane", BY_HOUR, {"ias.writes_every_rollup": "on", "ias.writes_rollups_of": "0020"}),
+    ],
+    ids=["owner, by key", "by key", "by day", "by hour"],
 )
 async def test_a_worker_of_a_version_before_writes_none_of_the_newer_ones_and_all_are_right(
     database_url: str, monkeypatch: pytest.MonkeyPatch, role: str, known: list[Rollup], says: dict[str, str]
@@ -111,8 +117,8 @@ class Question:
 def some_period(draw: Random) -> Period:
     start = instant(ADMITTED_MS + draw.randrange(SPAN_MS))
     if draw.random() < 0.5:
-        start = begin_of_day(start)
-    length = draw.choice([None, timedelta(0), QUARTER_HOUR, 7 * QUARTER_HOUR, DAY, timedelta(days=2, minutes=1)])
+        start = begin_of_day(start) - timedelta(days=draw.randrange(8))
+    length = draw.choice([None, timedelta(0), QUARTER_HOUR, 7 * QUARTER_HOUR, DAY, timedelta(days=2, minutes=1), timedelta(days=9)])
     return Period(start, None if length is None else start + length)
 
 

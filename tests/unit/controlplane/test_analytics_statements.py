@@ -1,5 +1,6 @@
 """Statements of analytics are made once for many questions: whose usage is asked for is never part of them, and never left out."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -17,10 +18,8 @@ MIDNIGHT = datetime(2026, 3, 10, tzinfo=UTC)
 ALPHA, BETA, ADA = (UUID(int=number) for number in range(3))
 
 
-def asked(
-    reach: Reach, since: datetime = MIDNIGHT, coarsest: Grain = Grain.DAY, by: tuple[Dimension, ...] = (), only: Filters | None = None
-) -> tuple[Form, dict[str, object]]:
-    return sql.form_of(reach, Period(since, None), coarsest, by, only or {}, ROLLUPS)
+def asked(reach: Reach, since: datetime = MIDNIGHT, coarsest: Grain = Grain.DAY, only: Filters | None = None) -> tuple[Form, dict[str, object]]:
+    return sql.form_of(reach, Period(since, None), coarsest, only or {}, ROLLUPS)
 
 
 def test_questions_of_two_orgs_share_a_statement_and_no_value() -> None:
@@ -45,14 +44,14 @@ def test_each_reach_has_a_statement_of_its_own() -> None:
     assert len(forms) == 3
 
 
-def test_hours_are_read_where_a_rollup_tells_what_is_asked_for() -> None:
-    def grains(reach: Reach, by: tuple[Dimension, ...] = (), only: Filters | None = None) -> tuple[Grain, ...]:
-        return asked(reach, MIDNIGHT + timedelta(minutes=15), Grain.HOUR, by, only)[0].grains
+def test_hours_and_weeks_are_read_where_a_rollup_tells_what_is_asked_for() -> None:
+    def tables(reach: Reach, coarsest: Grain, by: tuple[Dimension, ...] = (), only: Filters | None = None) -> set[str]:
+        form, _ = asked(reach, MIDNIGHT - timedelta(minutes=15), coarsest, only)
+        return set(re.findall("usage_[a-z_]+|ledger", str(sql.series(form, by, None).compile())))
 
-    assert grains(Reach(None)) == grains(Reach(ALPHA)) == (Grain.QUARTER_HOUR, Grain.HOUR)
-    assert (
-        grains(Reach(ALPHA, ADA))
-        == grains(Reach(ALPHA), (Dimension.MODEL,))
-        == grains(Reach(None), (), {Dimension.KEY: ADA})
-        == (Grain.QUARTER_HOUR,)
-    )
+    assert tables(Reach(None), Grain.HOUR) == {"usage_hours", "usage_model_quarter_hours"}
+    assert tables(Reach(ALPHA), Grain.HOUR) == {"usage_org_hours", "usage_org_model_quarter_hours"}
+    assert tables(Reach(None), Grain.WEEK, (Dimension.ORG,)) == {"usage_org_weeks", "usage_org_days", "usage_org_model_quarter_hours"}
+    assert tables(Reach(ALPHA), Grain.HOUR, (Dimension.MODEL,)) == {"usage_org_model_quarter_hours"}
+    assert tables(Reach(None), Grain.HOUR, (), {Dimension.KEY: ADA}) == {"usage_quarter_hours"}
+    assert tables(Reach(ALPHA, ADA), Grain.WEEK) == {"usage_days", "usage_quarter_hours"}
