@@ -39,7 +39,7 @@ from sqlalchemy.dialects.postgresql import INTERVAL
 from controlplane.repository import Reach, Scoped
 from controlplane.schema import ledger
 from controlplane.usage.dimensions import ERRORS, Dimension
-from controlplane.usage.periods import QUARTER_HOUR, Grain, Part, Period, cover
+from controlplane.usage.periods import QUARTER_HOUR, WIDTHS, Grain, Part, Period, cover
 from controlplane.usage.rollups import DURATION_BOUNDS_MS, FIRST_TOKEN_BOUNDS_MS, Rollup
 from controlplane.usage.tables import TABLES
 
@@ -109,10 +109,13 @@ def top(form: Form, by: Dimension, order: str) -> Select[Any]:
 @lru_cache(_FORMS)
 def series(form: Form, dimensions: tuple[Dimension, ...], width: timedelta | None) -> Select[Any]:
     """The first `most` intervals and groups, in order."""
-    rows = _Rows(form).of(dimensions)
+    asked = _Rows(form)
+    rows = asked.of(dimensions)
     keys: list[ColumnElement[Any]] = [rows.c[dimension.column] for dimension in dimensions]
     if width is not None:
         keys.insert(0, func.date_bin(literal(width, INTERVAL), rows.c.at, func.to_timestamp(0)).label("start"))
+    if asked.are_sums(dimensions, width):
+        return select(*keys, *(rows.c[name] for name in (*_COUNTS, *_HISTOGRAMS))).order_by(*keys).limit(_most())
     return select(*keys, *_sums(rows)).group_by(*keys).order_by(*keys).limit(_most())
 
 
@@ -155,9 +158,20 @@ class _Rows(Scoped):
 
     def of(self, dimensions: Sequence[Dimension]) -> FromClause:
         """Rows that tell these dimensions apart, from all parts of the period."""
-        number = next(number for number, grains in enumerate(self._form.covers) if all(self._tells(grain, dimensions) for grain in grains))
+        number = self._cover(dimensions)
         parts = (self._part(number, place, grain, dimensions) for place, grain in enumerate(self._form.covers[number]))
         return union_all(*parts).subquery(_ROWS)
+
+    def are_sums(self, dimensions: Sequence[Dimension], width: timedelta | None) -> bool:
+        """Whether there is one row for each interval and group, so that nothing is left to add up."""
+        grain, *others = self._form.covers[self._cover(dimensions)]
+        if others or grain is Grain.REQUEST or WIDTHS[grain] != width:
+            return False
+        return set(self._rollups(grain, dimensions)[-1].dimensions) <= {*dimensions, *self._form.filters, *self._form.within}
+
+    def _cover(self, dimensions: Sequence[Dimension]) -> int:
+        covers = enumerate(self._form.covers)
+        return next(number for number, grains in covers if all(self._tells(grain, dimensions) for grain in grains))
 
     def _tells(self, grain: Grain, dimensions: Sequence[Dimension]) -> bool:
         return grain is Grain.REQUEST or bool(self._rollups(grain, dimensions))

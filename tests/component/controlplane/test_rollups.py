@@ -127,8 +127,9 @@ async def answers(repository: UsageRepository, question: Question) -> list[list[
     total, groups = await repository.breakdown(question.period, question.dimensions, question.filters, 3)
     by = question.dimensions[0] if question.dimensions else Dimension.MODEL
     top = await repository.top(question.period, by, question.order, question.filters, 2)
-    series = await repository.series(question.period, 4 * QUARTER_HOUR, question.dimensions, question.filters, 50)
-    return [list(total), [tuple(row) for rows in groups for row in rows], [tuple(row) for row in top], [tuple(row) for row in series]]
+    hours = await repository.series(question.period, 4 * QUARTER_HOUR, question.dimensions, question.filters, 50)
+    days = await repository.series(question.period, DAY, question.dimensions, question.filters, 50)
+    return [list(total), *([tuple(row) for row in rows] for rows in (itertools.chain(*groups), top, hours, days))]
 
 
 async def test_the_answer_is_the_same_whichever_rollup_is_read(database_url: str, engine: AsyncEngine) -> None:

@@ -55,3 +55,18 @@ def test_hours_and_weeks_are_read_where_a_rollup_tells_what_is_asked_for() -> No
     assert tables(Reach(ALPHA), Grain.HOUR, (Dimension.MODEL,)) == {"usage_org_model_quarter_hours"}
     assert tables(Reach(None), Grain.HOUR, (), {Dimension.KEY: ADA}) == {"usage_quarter_hours"}
     assert tables(Reach(ALPHA, ADA), Grain.WEEK) == {"usage_days", "usage_quarter_hours"}
+
+
+def test_rows_that_are_the_answer_are_not_added_up() -> None:
+    day, hour = timedelta(days=1), timedelta(hours=1)
+
+    def adds_up(reach: Reach, coarsest: Grain, width: timedelta | None, by: tuple[Dimension, ...] = (), since: datetime = MIDNIGHT) -> bool:
+        return "sum(" in str(sql.series(asked(reach, since, coarsest)[0], by, width).compile())
+
+    assert not adds_up(Reach(None), Grain.HOUR, hour)
+    assert not adds_up(Reach(ALPHA), Grain.HOUR, hour)
+    assert not adds_up(Reach(None), Grain.DAY, day, (Dimension.ORG,))
+    assert adds_up(Reach(ALPHA), Grain.DAY, None)
+    assert adds_up(Reach(None), Grain.DAY, day), "of many models"
+    assert adds_up(Reach(ALPHA, ADA), Grain.DAY, day), "of many keys"
+    assert adds_up(Reach(ALPHA), Grain.HOUR, hour, (), MIDNIGHT + timedelta(minutes=15)), "an hour of two parts"
