@@ -2,27 +2,22 @@
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import TypeVar
+from dataclasses import dataclass
+from importlib import import_module
 
 import asyncpg
 import uvloop
 from sqlalchemy.exc import DBAPIError
 
-from controlplane import app
 from controlplane.database import DatabaseIsNewer
 from controlplane.gateway.ports import GatewayUnreachable
 from controlplane.kubernetes.profile import ProfileInvalid
-from controlplane.registry import app as registry
 from controlplane.registry.settings import RegistrySettings
 from controlplane.settings import ApiSettings, DatabaseSettings, MigrateSettings, ReconcileSettings, VerifyAuditSettings
-from controlplane.usage import app as usage
 from controlplane.usage.settings import WorkerSettings
 from ias import logs
 from ias.settings import Settings, load_or_exit
 from ratelimit.ports import StoreUnavailable
-
-_S = TypeVar("_S", bound=Settings)
 
 _CANNOT_START = 1
 _WRONG_DATABASE = 3
@@ -43,6 +38,20 @@ Exit status: 0 done, 1 cannot start, or a difference or a broken seal was found,
 3 the database belongs to a newer version."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Command:
+    """A coroutine function of its settings. Only the module of the command that is asked for is imported: those of the API take a second."""
+
+    module: str
+    function: str
+    settings: type[Settings]
+    summary: str
+
+    def work(self) -> Callable[[Settings], Awaitable[int | None]]:
+        found: Callable[[Settings], Awaitable[int | None]] = getattr(import_module(self.module), self.function)
+        return found
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run one command."""
     if not arguments or arguments[0] in {"-h", "--help"}:
@@ -51,12 +60,13 @@ def main(arguments: Sequence[str]) -> int:
     command, rest = arguments[0], arguments[1:]
     if command not in _COMMANDS:
         return _complain(f"there is no command '{command}'\n\n{USAGE}", 2)
-    return _COMMANDS[command](command, rest)
+    return _run(command, _COMMANDS[command], rest)
 
 
-def _run(settings_class: type[_S], work: Callable[[_S], Awaitable[int | None]], summary: str, command: str, arguments: Sequence[str]) -> int:
-    settings = load_or_exit(settings_class, f"python -m controlplane {command}", summary, arguments)
-    logs.configure(f"controlplane-{command}", settings.log_level)
+def _run(name: str, command: _Command, arguments: Sequence[str]) -> int:
+    settings = load_or_exit(command.settings, f"python -m controlplane {name}", command.summary, arguments)
+    logs.configure(f"controlplane-{name}", settings.log_level)
+    work = command.work()
 
     async def run() -> int | None:
         return await work(settings)
@@ -67,7 +77,7 @@ def _run(settings_class: type[_S], work: Callable[[_S], Awaitable[int | None]], 
         return _complain(str(error), _WRONG_DATABASE)
     except (OSError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, StoreUnavailable, ProfileInvalid, GatewayUnreachable) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]  # a timeout has no text
-        return _complain(f"{command}: {reason}", _CANNOT_START)
+        return _complain(f"{name}: {reason}", _CANNOT_START)
 
 
 def _complain(sentence: str, status: int) -> int:
@@ -75,17 +85,18 @@ def _complain(sentence: str, status: int) -> int:
     return status
 
 
-_COMMANDS: dict[str, Callable[[str, Sequence[str]], int]] = {
-    "api": partial(_run, ApiSettings, app.serve, "The REST API of the control plane."),
-    "worker": partial(_run, WorkerSettings, usage.run, "Writes usage events from the spools, or from Kafka, to the ledger."),
-    "registry": partial(_run, RegistrySettings, registry.run, "Answers over gRPC what a model is for an org, from memory."),
-    "migrate": partial(_run, MigrateSettings, app.migrate, "Brings the database to this version's schema, and its roles; safe to repeat."),
-    "verify-audit": partial(_run, VerifyAuditSettings, app.verify_audit, "Checks that the audit log is what was sealed; 1: it is not."),
-    "bootstrap-admin": partial(_run, DatabaseSettings, app.bootstrap_admin, "Makes the first System Admin; prints name and password once, as JSON."),
-    "reconcile": partial(
-        _run,
+_ONCE = "controlplane.commands"
+_COMMANDS = {
+    "api": _Command("controlplane.app", "serve", ApiSettings, "The REST API of the control plane."),
+    "worker": _Command("controlplane.usage.app", "run", WorkerSettings, "Writes usage events from the spools, or from Kafka, to the ledger."),
+    "registry": _Command("controlplane.registry.app", "run", RegistrySettings, "Answers over gRPC what a model is for an org, from memory."),
+    "migrate": _Command(_ONCE, "migrate", MigrateSettings, "Brings the database to this version's schema, and its roles; safe to repeat."),
+    "verify-audit": _Command(_ONCE, "verify_audit", VerifyAuditSettings, "Checks that the audit log is what was sealed; 1: it is not."),
+    "bootstrap-admin": _Command(_ONCE, "bootstrap_admin", DatabaseSettings, "Makes the first System Admin; prints name and password once, as JSON."),
+    "reconcile": _Command(
+        _ONCE,
+        "reconcile",
         ReconcileSettings,
-        app.reconcile,
         "Compares the ledger with what admission counts of every budget, and with what engines count; 1: they differ.",
     ),
 }
