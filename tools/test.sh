@@ -25,9 +25,16 @@ echo "== coverage of the pure cores (gate: 80 %)"
 .venv/bin/coverage report --include="$cores" --fail-under=80 --skip-covered
 echo "== conformance, component, dataplane: real PostgreSQL, Valkey, Envoy"
 "$pytest" -q -n "$workers" --dist loadfile tests/conformance tests/component tests/dataplane
-echo "== e2e: the whole service on this machine, official clients"
-"$pytest" -q tests/e2e
-echo "== kubernetes: a real API server and Envoy Gateway"
+echo "== e2e: the whole service on this machine, official clients; kubernetes: a real API server and Envoy Gateway"
 .venv/bin/python -m tools.kubernetes_binaries
-"${isolated[@]}" "$pytest" -q tests/kubernetes
+# Side by side: each of them waits half of its time.
+said=$(mktemp)
+"${isolated[@]}" "$pytest" -q tests/kubernetes >"$said" 2>&1 &
+kubernetes=$!
+trap 'kill "$kubernetes" 2>/dev/null || true; rm -f "$said"' EXIT
+failed=0
+"$pytest" -q tests/e2e || failed=1
+wait "$kubernetes" || failed=1
+cat "$said"
+[ "$failed" = 0 ]
 echo "all tiers passed in $((SECONDS - started)) s"
