@@ -23,9 +23,6 @@ class Endpoint(StrEnum):
     """What a server says about itself; here that is the gateway."""
 
 
-METERED: frozenset[Endpoint] = frozenset(Endpoint) - {Endpoint.MODELS, Endpoint.KSERVE_V2_SERVER}
-"""Endpoints that reach an engine, and so are admitted and end as one usage event each."""
-
 TOKENLESS: frozenset[Endpoint] = frozenset(
     {
         *(Endpoint.KSERVE_V1_PREDICT, Endpoint.KSERVE_V1_EXPLAIN, Endpoint.KSERVE_V1_STATUS),

@@ -5,7 +5,6 @@ from controlplane.kubernetes.profile import GatewayProfile, Listener
 from controlplane.kubernetes.render.manifests import ENVOY_GATEWAY, Json, Manifest, gateway_ref, manifest, named, seconds
 from ias import headers
 
-_STDOUT: Json = {"type": "File", "file": {"path": "/dev/stdout"}}
 GATEWAY_CONFIG = "aigateway.envoyproxy.io/gateway-config"
 """The annotation by which a GatewayConfig of AI Gateway is attached."""
 

@@ -133,6 +133,15 @@ async def test_an_increase_has_an_end_and_survives_a_change_of_the_budget(world:
     await admin.ok("DELETE", f"{MONTH}/increase")
 
 
+async def test_a_budget_that_was_lifted_takes_its_increase_with_it(world: World) -> None:
+    admin = world["alpha-admin"]
+    await world["root"].ok("PUT", f"{MONTH}/ceiling", {"tokens": 500})
+    await admin.ok("PUT", MONTH, {"tokens": 100})
+    await admin.ok("PUT", f"{MONTH}/increase", {"tokens": 50, "until": in_days(3)})
+    await admin.ok("DELETE", MONTH)
+    assert (await admin.ok("PUT", MONTH, {"tokens": 100}))["effectiveTokens"] == 100
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

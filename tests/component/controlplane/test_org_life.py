@@ -117,6 +117,7 @@ async def test_a_service_account_has_keys_and_no_way_to_sign_in(world: World) ->
         assert (await world.http.post("/api/login", json={"username": name, "password": "x"})).status_code == 401
     assert made["id"] not in {user["id"] for user in (await world["alpha-admin"].ok("GET", "/org/alpha/user"))["items"]}
     await world["alpha-admin"].ok("DELETE", f"/org/alpha/service-account/{made['id']}")
+    assert await world.rows("SELECT status FROM keys") == [("revoked",)], "whatever becomes of the account, the key is at its end"
     assert await world.rows(f"SELECT * FROM {gateway_views.CREDENTIALS}") == []
     assert (await world["alpha-admin"].call("DELETE", f"/org/alpha/service-account/{made['id']}")).status_code == 404
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from controlplane.audit.rules import Outcome, outcome_of, redact
+from controlplane.audit.rules import Attempt, Outcome, outcome_of, redact, targets_of
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,10 @@ def test_the_request_itself_is_not_changed() -> None:
 )
 def test_refused_for_want_of_rights_is_denied_and_all_else_failed(status: int, outcome: Outcome) -> None:
     assert outcome_of(status) is outcome
+
+
+def test_targets_are_what_the_path_names_and_every_id_that_the_service_told() -> None:
+    attempt = Attempt(
+        "key.bulk_revoke", named=("acme",), payload={"org_id": "o", "key_ids": ["k2", "k1"], "count": 2, "kids": ["x"], "note_ids": "y"}
+    )
+    assert targets_of(attempt) == ["acme", "k1", "k2", "o"]
