@@ -4,13 +4,14 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from controlplane.orgs.upkeep import purge_due
 from ias import gateway_views
 from tests.component.controlplane.world import PASSWORD, World
 
 ACTIVE = f"SELECT org_active FROM {gateway_views.CREDENTIALS}"
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 async def test_an_org_is_renamed_by_whoever_has_seen_its_version(world: World) -> None:
@@ -142,8 +143,12 @@ async def test_one_system_admin_is_always_left(world: World) -> None:
     root = f"/system-admin/{world['root'].user_id}"
     assert (await world["root"].call("DELETE", root)).json()["code"] == "cannot_delete_yourself"
     assert (await world["root"].call("DELETE", f"/system-admin/{world['alpha-admin'].user_id}")).json()["code"] == "system_admin_not_found"
-    both = await asyncio.gather(
-        world["root"].call("DELETE", f"/system-admin/{made['id']}"), world.http.delete(f"/api{root}", headers=second), return_exceptions=True
-    )
-    assert sorted(answer.status_code for answer in both if not isinstance(answer, BaseException)) == [204, 401]
+    async with world.engine.connect() as holder:  # until both have been authenticated and wait for each other
+        await holder.execute(text("SELECT id FROM users WHERE role = 'system_admin' FOR UPDATE"))
+        calls = world["root"].call("DELETE", f"/system-admin/{made['id']}"), world.http.delete(f"/api{root}", headers=second)
+        both = [asyncio.create_task(call) for call in calls]
+        async with asyncio.timeout(8):
+            while await world.rows(WAITING) != [(2,)]:  # noqa: ASYNC110  # PostgreSQL tells nobody
+                await asyncio.sleep(0.01)
+    assert sorted(answer.status_code for answer in await asyncio.gather(*both)) == [204, 401]
     assert len(await world.rows("SELECT id FROM users WHERE role = 'system_admin' AND status <> 'deleted'")) == 1
