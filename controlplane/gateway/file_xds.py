@@ -9,6 +9,7 @@ import asyncio
 import os
 import re
 import ssl
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
@@ -85,7 +86,8 @@ class FileXdsGateway:
         self._one_at_a_time = asyncio.Lock()
         write_initial_files(directory)
 
-    async def apply(self, state: GatewayState) -> None:
+    async def apply(self, state: GatewayState, models: Collection[str] | None = None) -> bool:
+        """Always whole: Envoy takes two files."""
         async with self._one_at_a_time, self._admin() as admin:
             usable = await asyncio.to_thread(self._with_credentials, state)
             clusters, routes = await asyncio.to_thread(render, usable, self._files)
@@ -106,6 +108,7 @@ class FileXdsGateway:
                     if (content := before[name]) is not None:
                         _replace(self._directory / name, content)
                 raise
+            return True
 
     def _with_credentials(self, state: GatewayState) -> GatewayState:
         """Write what engines are shown, and leave out those for which there is nothing to show."""

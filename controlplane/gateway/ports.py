@@ -1,5 +1,6 @@
 """The gateway port: the desired state goes in, level-based; how it becomes configuration is the adapter's matter."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -90,5 +91,9 @@ class GatewayUnreachable(Exception):
 class Gateway(Protocol):
     """Applies states one at a time, in order."""
 
-    async def apply(self, state: GatewayState) -> None:
-        """Return when the gateway serves `state` without having dropped a stream; raise GatewayRejected or GatewayUnreachable."""
+    async def apply(self, state: GatewayState, models: Collection[str] | None = None) -> bool:
+        """Return when the gateway serves `state` without having dropped a stream; raise GatewayRejected or GatewayUnreachable.
+
+        A gateway that takes changes one by one may leave some for the next call, and returns False then: with `models` everything that
+        is not needed by these, which somebody waits for; else what is more than others should wait for.
+        """

@@ -26,6 +26,9 @@ from controlplane.repository import EVERYTHING
 from controlplane.settings import ApiSettings
 from controlplane.unit_of_work import unit_of_work
 
+_AT_ONCE = 200
+"""Objects that are written before somebody else may publish: about a hundred models, which Envoy Gateway judges in a second or two."""
+
 
 @dataclass(frozen=True, slots=True)
 class KubernetesWork:
@@ -54,7 +57,7 @@ async def open_kubernetes(settings: ApiSettings, engine: AsyncEngine) -> AsyncIt
     async with open_api(settings.kubernetes_kubeconfig) as api:
         identity = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         cluster = KubernetesCluster(api, profile.gateway, profile.namespace)
-        gateway = KubernetesGateway(cluster, profile, confirm_s=settings.kubernetes_confirm_seconds)
+        gateway = KubernetesGateway(cluster, profile, confirm_s=settings.kubernetes_confirm_seconds, at_once=_AT_ONCE)
         leader = Leader(api, profile.namespace, f"ias-{profile.gateway}", identity, settings.kubernetes_lease_seconds)
         interval_s = settings.kubernetes_resync_seconds
         reconciler = Reconciler(engine, gateway, interval_s=interval_s, resyncs=lambda: leader.leads)

@@ -5,13 +5,13 @@ say, but have said, is noticed by a digest of all that we say, in an annotation.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
-from controlplane.kubernetes.objects import Key, Manifest, key_of, rank_of
+from controlplane.kubernetes.objects import Key, Manifest, is_for_routes, key_of, model_of, rank_of
 
 DIGEST = "ias.dev/digest"
 _encode = msgspec.json.Encoder(order="deterministic").encode
@@ -29,6 +29,15 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.apply or self.delete)
+
+    def first(self, count: int | None) -> "Changes":
+        """Return a portion, in order: so many of what is to be applied; what is to be deleted comes when all is applied."""
+        return self if count is None or len(self.apply) <= count else Changes(self.apply[:count], ())
+
+    def needed_by(self, models: Collection[str], alone: Collection[Key]) -> "Changes":
+        """Return what concerns these models, and the gateway itself; `alone` is what is there for them alone."""
+        apply = tuple(one for one in self.apply if key_of(one) in alone or not (model_of(one) or is_for_routes(one)))
+        return Changes(apply, tuple(one for one in self.delete if model_of(one) in models))
 
 
 def changes(desired: Iterable[Manifest], live: Iterable[Manifest]) -> Changes:

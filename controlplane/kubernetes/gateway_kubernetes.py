@@ -1,13 +1,14 @@
 """The gateway port on Kubernetes: a state becomes the resources of Envoy Gateway, which a controller makes Envoy's configuration of.
 
-Level-based: each time the whole is rendered and compared with what carries our labels, and only what differs is written. Policies come first
+Level-based: each time the whole is rendered and compared with what carries our labels, and only what differs is written: of that, what somebody
+waits for, or a portion, so that a cluster that has lost much keeps nobody from publishing. Policies come first
 and are waited for, then what routes refer to, then routes: no route is ever there without the policies that guard it. What is no longer
 wanted goes last, routes first.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 
 from controlplane.gateway.ports import GatewayRejected, GatewayState, GatewayUnreachable
@@ -31,12 +32,16 @@ _BACKENDS = 1
 
 
 class KubernetesGateway:
-    """Writes for one gateway. `confirm_s`: how long a controller may take to judge what was written; 0: nobody is waited for."""
+    """Writes for one gateway. `confirm_s`: how long a controller may take to judge what was written; 0: nobody is waited for.
 
-    def __init__(self, cluster: Cluster, profile: GatewayProfile, *, confirm_s: float = 10.0) -> None:
+    `at_once`: how many objects one `apply` writes at most; None: all.
+    """
+
+    def __init__(self, cluster: Cluster, profile: GatewayProfile, *, confirm_s: float = 10.0, at_once: int | None = None) -> None:
         self._cluster = cluster
         self._profile = profile
         self._confirm_s = confirm_s
+        self._at_once = at_once
         self._one_at_a_time = asyncio.Lock()
         self.problems: dict[Key, Standing] = {}
         """What was not taken the last time, and why."""
@@ -46,14 +51,19 @@ class KubernetesGateway:
         """Where the gateway's objects are."""
         self.controller = profile.controller
 
-    async def apply(self, state: GatewayState) -> None:
+    async def apply(self, state: GatewayState, models: Collection[str] | None = None) -> bool:
         async with self._one_at_a_time:
             started = time.monotonic()
             desired = await asyncio.to_thread(_render, state, self._profile)
             self.namespaces = namespaces_of(desired, self._profile)
             live = await self._cluster.live(self.namespaces)
-            todo = await asyncio.to_thread(changes, desired, live)
-            known, self.problems = self.problems, {}
+            whole = await asyncio.to_thread(changes, desired, live)
+            todo = whole.first(self._at_once)
+            if models is not None:
+                todo = whole.needed_by(models, await asyncio.to_thread(_alone, state, models, self._profile))
+            known, left = self.problems, set(map(key_of, whole.apply)).difference(map(key_of, todo.apply))
+            # What is not tried again now stands as it stood.
+            self.problems = {key: standing for key, standing in known.items() if key in left}
             try:
                 for rank, group in groupby(todo.apply, key=rank_of):
                     await self._write(rank, list(group))
@@ -64,6 +74,7 @@ class KubernetesGateway:
             # What was known before concerns others than whoever changes something now; it stands in the status of its model.
             if new := [standing for key, standing in self.problems.items() if known.get(key) != standing]:
                 raise GatewayRejected(_told(new))
+            return todo == whole
 
     def _note(self, started: float, objects: int, todo: Changes) -> None:
         seconds = time.monotonic() - started
@@ -127,6 +138,14 @@ def _render(state: GatewayState, profile: GatewayProfile) -> tuple[Manifest, ...
     except Forbidden as error:
         raise GatewayRejected(str(error)) from error
     return desired
+
+
+def _alone(state: GatewayState, models: Collection[str], profile: GatewayProfile) -> frozenset[Key]:
+    """Return what would be there if nothing were published but these models."""
+    routes = tuple(route for route in state.routes if route.model in models)
+    engines = {target.backend_id for route in routes for target in route.targets}
+    alone = GatewayState(tuple(backend for backend in state.backends if backend.backend_id in engines), routes)
+    return frozenset(map(key_of, render(alone, profile)))
 
 
 def namespaces_of(desired: Iterable[Manifest], profile: GatewayProfile) -> set[str]:

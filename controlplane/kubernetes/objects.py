@@ -6,7 +6,21 @@ from controlplane.kubernetes.labels import MODEL, SERVICE
 from controlplane.kubernetes.render import manifests
 from controlplane.kubernetes.render.manifests import CLUSTER_SCOPED, KINDS, Json, Manifest
 
-__all__ = ["ABROAD", "CLUSTER_SCOPED", "KINDS", "Json", "Key", "Manifest", "group_of", "key_of", "path_of", "plural", "rank_of"]
+__all__ = [
+    "ABROAD",
+    "CLUSTER_SCOPED",
+    "KINDS",
+    "Json",
+    "Key",
+    "Manifest",
+    "group_of",
+    "is_for_routes",
+    "key_of",
+    "model_of",
+    "path_of",
+    "plural",
+    "rank_of",
+]
 
 ABROAD = frozenset({"ReferenceGrant"})
 """What we write in other namespaces than the gateway's own."""
@@ -51,6 +65,17 @@ def path_of(api_version: str, kind: str, namespace: str = "", name: str = "") ->
     return f"{root}{place}/{plural(kind)}{f'/{name}' if name else ''}"
 
 
+def model_of(manifest: Manifest) -> str:
+    """Return the model whose own an object is; empty: it is the gateway's, or an engine that models share."""
+    model: str = (manifest["metadata"].get("annotations") or {}).get(MODEL, "")
+    return model
+
+
+def is_for_routes(manifest: Manifest) -> bool:
+    """Whether only routes refer to an object: an engine, its credential, an answer."""
+    return manifest["kind"] in _FOR_ROUTES and SERVICE not in (manifest["metadata"].get("annotations") or {})
+
+
 def rank_of(manifest: Manifest) -> int:
     """Return when an object is written: the gateway, policies and what they refer to (0), what routes refer to (1), routes with their policies (2).
 
@@ -59,7 +84,6 @@ def rank_of(manifest: Manifest) -> int:
     """
     if manifest["kind"] in _ROUTES or manifest["kind"] == "EnvoyPatchPolicy":
         return 2
-    annotations = manifest["metadata"].get("annotations") or {}
-    if manifest["kind"] in _FOR_ROUTES:
-        return 0 if SERVICE in annotations else 1
-    return 2 if MODEL in annotations else 0
+    if is_for_routes(manifest):
+        return 1
+    return 2 if model_of(manifest) else 0

@@ -6,7 +6,7 @@ was left behind by a process that died, and is taken back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -37,7 +37,7 @@ log = logs.get(__name__)
 class NoGateway:
     """Stands in where no gateway is configured: whoever publishes is told so."""
 
-    async def apply(self, state: GatewayState) -> None:
+    async def apply(self, state: GatewayState, models: Collection[str] | None = None) -> bool:
         raise GatewayUnreachable("this process configures no gateway: set IAS_GATEWAY_DIR and IAS_ENVOY_ADMIN, or IAS_GATEWAY=kubernetes")
 
 
@@ -69,11 +69,15 @@ class Reconciler:
             finally:
                 await connection.execute(select(func.pg_advisory_unlock(advisory_locks.GATEWAY)))
 
-    async def apply(self, uow: UnitOfWork) -> None:
-        """Bring the gateway to the state that `uow` sees; only inside `exclusively`. Raises GatewayRejected or GatewayUnreachable."""
+    async def apply(self, uow: UnitOfWork, models: Collection[str] | None = None) -> None:
+        """Bring the gateway to the state that `uow` sees; only inside `exclusively`. Raises GatewayRejected or GatewayUnreachable.
+
+        `models` are what somebody waits for. What the gateway leaves, because of them or because it is much, comes in turns of its own in
+        the background, between which others have theirs: nobody who publishes waits until a whole cluster is repaired.
+        """
         state = await PublicationRepository(uow, EVERYTHING).desired_state()
         try:
-            await self._gateway.apply(state)
+            is_whole = await self._gateway.apply(state, models)
         except GatewayRejected:
             GATEWAY_SYNC.labels("rejected").inc()
             raise
@@ -81,6 +85,8 @@ class Reconciler:
             GATEWAY_SYNC.labels("unreachable").inc()
             raise
         GATEWAY_SYNC.labels("applied").inc()
+        if not is_whole:
+            self.wake()
 
     async def undo(self, publication_id: UUID, reason: str) -> None:
         """Take a publication back that never became published; the gateway follows when no admitted request needs its route any more."""

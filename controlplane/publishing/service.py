@@ -82,7 +82,7 @@ async def change(publisher: Publisher, access: Access, name: str, wanted: Config
         try:
             if values.keys() & {"backend_id", "traffic", "external_path", "require_api_key"}:
                 # Applied from inside the transaction: extauth learns of it when the gateway has it, and a refusal rolls back.
-                await publisher.reconciler.apply(access.uow)
+                await publisher.reconciler.apply(access.uow, [current.model])
             await access.uow.checkpoint()
         except Exception as error:
             publisher.reconciler.wake()

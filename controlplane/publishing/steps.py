@@ -115,7 +115,7 @@ class Publishing:
     async def _routes(self) -> None:
         await self._repository.add(self.values, self.targets, Step.ROUTES)
         await self.access.uow.checkpoint()
-        await self.publisher.reconciler.apply(self.access.uow)
+        await self.publisher.reconciler.apply(self.access.uow, [self.name])
 
     async def _policies(self) -> None:
         await self._note(Step.POLICIES)

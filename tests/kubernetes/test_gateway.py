@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,7 +12,7 @@ from controlplane.kubernetes.api import open_api
 from controlplane.kubernetes.cluster_api import KubernetesCluster
 from controlplane.kubernetes.conditions import State
 from controlplane.kubernetes.gateway_kubernetes import KubernetesGateway
-from controlplane.kubernetes.objects import Key, key_of, path_of
+from controlplane.kubernetes.objects import Key, Manifest, key_of, model_of, path_of
 from controlplane.kubernetes.profile import Endpoint, GatewayProfile, Listener
 from tests.support.kubernetes import KubernetesServer
 
@@ -58,6 +58,10 @@ async def until_taken(gateway: KubernetesGateway, state: GatewayState) -> None:
         except GatewayUnreachable:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.1)
+
+
+def models_in(live: Iterable[Manifest]) -> set[str]:
+    return {model_of(manifest) for manifest in live} - {""}
 
 
 def route_of(found: dict[Key, str], model: str) -> Key:
@@ -150,6 +154,30 @@ async def test_an_api_server_that_restarts_in_the_midst_is_gone_on_with(kubernet
         kubernetes.start()
         await until_taken(gateway, state_of(*models))
         assert sum(key.kind == "HTTPRoute" for key in await versions(cluster, namespace)) >= len(models)
+
+
+async def test_what_somebody_waits_for_does_not_wait_for_all_that_a_cluster_has_lost(kubernetes: KubernetesServer, namespace: str) -> None:
+    lost = [f"m{number}" for number in range(40)]
+    async with gateway_in(kubernetes, namespace) as (gateway, cluster):
+        assert await gateway.apply(state_of("old"))
+        assert not await gateway.apply(state_of(*lost, "urgent"), ["urgent"]), "the rest is left"
+        assert models_in(await cluster.live({namespace})) == {"old", "urgent"}
+        assert sum(key.kind == "Backend" for key in await versions(cluster, namespace)) == 2
+        assert await gateway.apply(state_of(*lost, "urgent"))
+        assert models_in(await cluster.live({namespace})) == {*lost, "urgent"}
+        assert await gateway.apply(state_of(*lost, "urgent"), ["urgent"]), "nothing was left"
+
+
+async def test_what_is_much_is_written_in_portions(kubernetes: KubernetesServer, namespace: str) -> None:
+    models = [f"m{number}" for number in range(20)]
+    async with open_api(kubernetes.kubeconfig()) as api:
+        cluster = KubernetesCluster(api, namespace, namespace)
+        gateway = KubernetesGateway(cluster, profile_in(namespace), confirm_s=0, at_once=15)
+        turns = 1
+        while not await gateway.apply(state_of(*models)):
+            turns += 1
+        assert turns == -(-len(await cluster.live({namespace})) // 15)
+        assert models_in(await cluster.live({namespace})) == set(models)
 
 
 async def test_five_hundred_publications(kubernetes: KubernetesServer, namespace: str) -> None:

@@ -1,5 +1,7 @@
 """A gateway in memory that keeps the promises of its port, for tests of who calls it."""
 
+from collections.abc import Collection
+
 from controlplane.gateway.ports import GatewayRejected, GatewayState, GatewayUnreachable
 
 
@@ -10,9 +12,13 @@ class MemoryGateway:
         self.served = GatewayState()
         self.fails_with: Exception | None = None
         self.applied = 0
+        self.leaves = 0
+        self.asked: list[Collection[str] | None] = []
+        """For which models it was applied; None: all."""
         self._busy = False
 
-    async def apply(self, state: GatewayState) -> None:
+    async def apply(self, state: GatewayState, models: Collection[str] | None = None) -> bool:
+        """Whole, unless `leaves` says how often something is left."""
         assert not self._busy, "the port wants states one at a time"
         self._busy = True
         try:
@@ -25,6 +31,9 @@ class MemoryGateway:
                 raise GatewayRejected("two routes for one model")
             self.served = state
             self.applied += 1
+            self.asked.append(models)
+            self.leaves -= 1
+            return self.leaves < 0
         finally:
             self._busy = False
 

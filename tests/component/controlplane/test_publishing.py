@@ -39,6 +39,24 @@ async def test_publishing_with_the_guides_body(world: World, root: Person, gatew
     assert ("publication", seen.publication_id) in await world.changes()
 
 
+async def test_what_the_gateway_leaves_comes_in_turns_of_its_own(root: Person, gateway: MemoryGateway, app: FastAPI) -> None:
+    """A cluster that has lost much is repaired in portions, and whoever publishes has his turn between them."""
+    reconciler = app.state.runtime.publisher.reconciler
+    gateway.leaves = 1
+    repairing = asyncio.create_task(reconciler.run())
+    await until(lambda: len(gateway.asked) == 2)
+    assert (await publish(root)).status_code == 201
+    assert gateway.asked == [None, None, ["chat"]]
+    gateway.leaves = 1_000_000
+    reconciler.wake()
+    await until(lambda: len(gateway.asked) > 5)
+    async with asyncio.timeout(10):
+        assert (await root.call("PUT", "/models/chat/publish", json={"config": {"traffic": {"maxRequests": 5}}})).status_code == 200
+    assert gateway.asked.count(["chat"]) == 2
+    repairing.cancel()
+    await asyncio.gather(repairing, return_exceptions=True)
+
+
 async def test_the_key_belongs_to_the_tenants_service_identity_and_opens_this_model_only(world: World, root: Person) -> None:
     made = (await publish(root)).json()
     (credential,) = await usable_keys(world)
