@@ -102,7 +102,7 @@ def watched(world: World, gateway: MemoryGateway, faults: Faults, monkeypatch: p
     execute, checkpoint, apply = UnitOfWork.execute, UnitOfWork.checkpoint, gateway.apply
     monkeypatch.setattr(UnitOfWork, "execute", lambda uow, statement: faults.around("execute", execute(uow, statement)))
     monkeypatch.setattr(UnitOfWork, "checkpoint", lambda uow: faults.around("commit", checkpoint(uow)))
-    monkeypatch.setattr(gateway, "apply", lambda state: faults.around("gateway", apply(state)))
+    monkeypatch.setattr(gateway, "apply", lambda state, models: faults.around("gateway", apply(state, models)))
     return replace(world.runtime.publisher, canary=WatchedCanary(faults))
 
 
