@@ -15,6 +15,7 @@ _JUDGED = frozenset({"Accepted", "Programmed", "ResolvedRefs"})
 _NOT_YET = frozenset(
     {
         *("Pending", "Invalid", "AddressNotAssigned", "NoResources", "BackendNotFound", "EndpointsNotFound", "TargetNotFound", "Unknown"),
+        "InvalidParameters",  # of a Gateway that was seen before its EnvoyProxy, which is written together with it
         "ResourceNotFound",  # of a patch: Envoy's cluster of the Rate Limit Service comes with the first route
     }
 )

@@ -132,9 +132,15 @@ def path_of(manifest: Mapping[str, Any]) -> str:
     return objects.path_of(manifest["apiVersion"], manifest["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
+def free_port() -> int:
+    """Return one that is free now."""
+    with contextlib.closing(reserve("127.0.0.1").holder) as holder:
+        return int(holder.getsockname()[1])
+
+
 @contextmanager
-def served(home: Path, server: KubernetesServer, controller: EnvoyGateway, **chosen: Any) -> Iterator[Served]:
-    """Start the services and a gateway in a namespace of its own; `chosen` goes into the profile. Nothing is applied yet."""
+def served(home: Path, server: KubernetesServer, controller: EnvoyGateway, listeners: Sequence[Json] = (), **chosen: Any) -> Iterator[Served]:
+    """Start the services and a gateway in a namespace of its own; `listeners` and `chosen` go into the profile. Nothing is applied yet."""
     namespace = server.make_namespace("ias")
     ports = [reserve("127.0.0.1") for _ in range(2)]
     for port in ports:
@@ -147,7 +153,7 @@ def served(home: Path, server: KubernetesServer, controller: EnvoyGateway, **cho
             "namespace": namespace,
             "gatewayClass": namespace,
             "onHost": True,
-            "listeners": [{"name": "http", "port": ports[0].number, "plaintext": True}],
+            "listeners": [{"name": "http", "port": ports[0].number, "plaintext": True}, *listeners],
             "grpcListeners": [{"name": "grpc", "port": ports[1].number, "plaintext": True}],
             **chosen,
         }

@@ -31,11 +31,15 @@ CHOICES: dict[str, dict[str, Any]] = {
     },
 }
 EVERY_FIELD = GatewayState(
-    backends=tuple(GatewayBackend(f"e{number}", f"https://e{number}.example.com", credential="engine-key") for number in range(16)),
+    backends=(
+        *(GatewayBackend(f"e{number}", f"https://e{number}.example.com") for number in range(16)),
+        GatewayBackend("locked", "https://locked.example.com", credential="engine-key"),
+    ),
     routes=(
         GatewayRoute("a/B:c", tuple(GatewayTarget(f"e{number}", number + 1, number % 2) for number in range(16)), GatewayTraffic(1, 1, 1, 1, 1, 1)),
         GatewayRoute("traditional", (GatewayTarget("e0"),), GatewayTraffic(600_000, 86_400, 172_800), "/own/path", False, "traditional"),
         GatewayRoute("no-engine", ()),
+        GatewayRoute.to_one("locked", "locked"),
         *(GatewayRoute(f"at-{number}", (GatewayTarget("e1"),), external_path=f"/at/{number}") for number in range(70)),
     ),
 )

@@ -14,9 +14,8 @@ import httpx2
 import openai
 import pytest
 
-from standalone.ports import reserve
 from tests.e2e.world import CHAT, Tenant, World, simulate, until
-from tests.kubernetes.served import Served, served
+from tests.kubernetes.served import Served, free_port, served
 from tests.support.envoy_gateway import EnvoyGateway
 from tests.support.kubernetes import KubernetesServer
 
@@ -26,11 +25,6 @@ ROWS = {"instances": [{"feature1": 1.0, "feature2": 2.0}]}
 GLOBAL_LIMIT = 40
 """Requests an hour to each model, counted by our Rate Limit Service: more than the other tests send."""
 TENSOR = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [3, 1, 1, 3]}]}
-
-
-def free_port() -> int:
-    with contextlib.closing(reserve("127.0.0.1").holder) as holder:
-        return int(holder.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

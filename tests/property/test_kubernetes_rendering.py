@@ -36,12 +36,12 @@ def targets(draw: st.DrawFn) -> tuple[GatewayTarget, ...]:
 
 @st.composite
 def states(draw: st.DrawFn) -> GatewayState:
-    credential = draw(st.sampled_from(["", "engine-key"]))
-    backends = tuple(GatewayBackend(engine, draw(hosts), credential=credential) for engine in IDS)
+    backends = (*(GatewayBackend(engine, draw(hosts)) for engine in IDS), GatewayBackend("locked", draw(hosts), credential="engine-key"))
+    engines = targets() | st.just((GatewayTarget("locked"),))
     names = draw(st.lists(st.text(min_size=1, max_size=80), max_size=8, unique=True))
     paths = st.sampled_from(["", "/v1/models/x", "/acme/chat", "/acme/other"])
     protocols = st.sampled_from(["openai", "traditional"])
-    routes = (GatewayRoute(name, draw(targets()), draw(traffics), draw(paths), draw(st.booleans()), draw(protocols)) for name in names)
+    routes = (GatewayRoute(name, draw(engines), draw(traffics), draw(paths), draw(st.booleans()), draw(protocols)) for name in names)
     return GatewayState(backends, tuple(routes))
 
 

@@ -72,13 +72,13 @@ def render_model(profile: GatewayProfile, route: GatewayRoute, backends: Mapping
     if not route.targets:
         rule["filters"] = [extension(named(profile, "unavailable"))]
     else:
-        credential = _credential(route, backends)
-        # extauth takes the client's credential away; removing it here as well would remove the engine's.
-        removed = [header for header in NOT_FOR_ENGINES if not (credential and header == "authorization")]
-        rule["filters"] = [{"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": removed}}, extension(named(profile, "engine-host"))]
+        cleaned = {"type": "RequestHeaderModifier", "requestHeaderModifier": {"remove": list(NOT_FOR_ENGINES)}}
+        rule["filters"] = [cleaned, extension(named(profile, "engine-host"))]
         rule["backendRefs"] = backend_refs(profile, route)
-        if credential:
-            rule["filters"].append(extension(name))
+        if credential := _credential(route, backends):
+            # On the engine, where it is a filter of the cluster. On the rule it would be one of the listener, which is switched on by the route
+            # that a request meets first: that is the entry, and no engine would ever be shown anything.
+            rule["backendRefs"][0]["filters"] = [extension(name)]
             injection = {"credentialInjection": {"overwrite": True, "credential": {"valueRef": {"name": credential}}}}
             manifests.append(manifest(profile, "HTTPRouteFilter", name, injection, model=route.model))
     spec = {"parentRefs": parents(profile, profile.listeners), "rules": [rule]}
@@ -92,14 +92,14 @@ def _engine_paths(profile: GatewayProfile, protocol: ModelProtocol) -> list[Json
 
 
 def _credential(route: GatewayRoute, backends: Mapping[str, GatewayBackend]) -> str:
-    """Return the Secret (`credential`: `Bearer …`) that requests to a model's engines carry; empty: none."""
-    credentials = {backends[target.backend_id].credential for target in route.targets}
-    if len(credentials) > 1:
+    """Return the Secret (`credential`: `Bearer …`) that requests to a model's one engine carry; empty: none."""
+    credentials = [backends[target.backend_id].credential for target in route.targets]
+    if len(credentials) > 1 and any(credentials):
         raise GatewayRejected(
-            f"model '{route.model}' has backends with different credentials; Envoy Gateway shows all backends of a route the same."
-            " Give them one credential, or use profile 'aigateway'"
+            f"model '{route.model}' has several backends, and they are shown a credential; for that Envoy Gateway parts them, so that none takes"
+            " over when another fails. Give it one backend, such as a Service in front of its engines, or use profile 'aigateway'"
         )
-    return credentials.pop()
+    return credentials[0]
 
 
 def model_name(profile: GatewayProfile, route: GatewayRoute) -> str:

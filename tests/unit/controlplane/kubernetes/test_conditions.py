@@ -43,9 +43,10 @@ def policy(*conditions: dict[str, Any]) -> dict[str, Any]:
         (policy(condition("Accepted", "False", "Conflicted")), State.REFUSED),
         (policy(condition("Accepted"), condition("Programmed", "False", "ResourceNotFound")), State.WAITING),
         (policy(condition("Accepted"), condition("Overridden", "True", "Overridden")), State.ACCEPTED),
-        # What can still come: an address of a cloud, pods, a Service with its endpoints, a route of a policy.
+        # What can still come: an address of a cloud, pods, an EnvoyProxy, a Service with its endpoints, a route of a policy.
         ({**route(), "kind": "Gateway", "status": {"conditions": [condition("Programmed", "False", "AddressNotAssigned")]}}, State.WAITING),
         ({**route(), "kind": "Gateway", "status": {"conditions": [condition("Programmed", "False", "NoResources")]}}, State.WAITING),
+        ({**route(), "kind": "Gateway", "status": {"conditions": [condition("Accepted", "False", "InvalidParameters")]}}, State.WAITING),
         (route(condition("ResolvedRefs", "False", "EndpointsNotFound")), State.WAITING),
         (policy(condition("Accepted", "False", "TargetNotFound")), State.WAITING),
         ({**route(), "kind": "ReferenceGrant"}, State.ACCEPTED),

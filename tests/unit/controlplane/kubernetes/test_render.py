@@ -135,15 +135,15 @@ def test_a_model_with_settings_of_its_own_has_a_whole_policy_of_its_own() -> Non
     assert own["retry"]["retryOn"] == {"triggers": ["connect-failure", "refused-stream"]}
 
 
-def test_a_credential_is_a_reference_and_is_not_removed_again() -> None:
+def test_a_credential_is_a_reference_and_is_shown_when_the_engine_was_chosen() -> None:
     state = GatewayState((GatewayBackend("a", "http://a:1", credential="vllm-key"),), (GatewayRoute.to_one("m", "a"),))
     manifests = render(state, profile())
     injection = one(manifests, "HTTPRouteFilter", name_of(profile(), "model", "m"))
     assert injection["spec"]["credentialInjection"] == {"overwrite": True, "credential": {"valueRef": {"name": "vllm-key"}}}
-    filters = one(manifests, "HTTPRoute", name_of(profile(), "model", "m"))["spec"]["rules"][0]["filters"]
-    assert filters[-1]["extensionRef"]["name"] == injection["metadata"]["name"]
-    assert {"x-api-key", "api-key"} < set(filters[0]["requestHeaderModifier"]["remove"])
-    assert "authorization" not in filters[0]["requestHeaderModifier"]["remove"]
+    rule = one(manifests, "HTTPRoute", name_of(profile(), "model", "m"))["spec"]["rules"][0]
+    assert [found["extensionRef"]["name"] for found in rule["backendRefs"][0]["filters"]] == [injection["metadata"]["name"]]
+    assert {"authorization", "x-api-key", "api-key"} < set(rule["filters"][0]["requestHeaderModifier"]["remove"])
+    assert injection["metadata"]["name"] not in str(rule["filters"]), "there it would never be switched on"
 
 
 @pytest.mark.parametrize("chosen", [profile(), profile(profile="aigateway")], ids=["plain", "aigateway"])
@@ -189,10 +189,10 @@ def test_what_is_in_another_namespace_is_granted_by_name() -> None:
         (GatewayState((GatewayBackend("a", "https://10.0.0.1:8000"),)), "DNS name"),
         (
             GatewayState(
-                (GatewayBackend("a", "http://a:1", credential="a"), GatewayBackend("b", "http://b:1", credential="b")),
+                (GatewayBackend("a", "http://a:1", credential="key"), GatewayBackend("b", "http://b:1", credential="key")),
                 (GatewayRoute("m", (GatewayTarget("a"), GatewayTarget("b"))),),
             ),
-            "different credentials",
+            "several backends, and they are shown a credential",
         ),
         (to_engines(GatewayTarget("a"), GatewayTarget("b", 1, 1), GatewayTarget("c", 1, 2)), "3 priorities"),
         (to_engines(*(GatewayTarget(f"e{number}") for number in range(17))), "17 backends"),
