@@ -1,4 +1,4 @@
-"""What an installation may choose, through a real Envoy Gateway and Envoy: TLS, pools, credentials of engines."""
+"""What an installation may choose, through a real Envoy Gateway and Envoy: TLS, pools, credentials of engines, shadow metering."""
 
 import base64
 import os
@@ -13,8 +13,9 @@ from typing import Any
 import httpx2
 import pytest
 import trustme
+import yaml
 
-from tests.e2e.world import CHAT, Tenant, until
+from tests.e2e.world import CHAT, Tenant, simulate, until
 from tests.kubernetes.served import Served, free_port, served
 from tests.support.envoy_gateway import EnvoyGateway
 from tests.support.kubernetes import KubernetesServer
@@ -151,3 +152,26 @@ def test_an_engine_is_shown_its_credential_and_one_that_refuses_it_is_no_fault_o
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_unauthorized")
     row = gateway.world.row(tenant.user, answer.headers["x-request-id"])
     assert (row["outcome"], row["inputTokens"], row["outputTokens"]) == ("upstream_error", 0, 0)
+
+
+def test_shadow_changes_nothing_and_counts_all(gateway: Served, tenant: Tenant, locked: str) -> None:
+    """The last one here: the gateway of the others becomes one that only watches."""
+    profile = yaml.safe_load(gateway.profile.read_text())
+    gateway.profile.write_text(yaml.safe_dump({**profile, "metering": "shadow"}))
+    # By its own name: nothing is written into a body, not the engine's name for the model either.
+    model = gateway.world.publish(tenant, name="sim-chat", config={"backend": "sim"})
+    gateway.write()
+    until(lambda: status_of(gateway, model, tenant.api_key) == 200, 10)
+    until(lambda: status_of(gateway, locked, tenant.api_key) == 401, 10)  # the engine's own answer: nothing can be put in its place
+    client = gateway.world.client(tenant.api_key)
+    asked = {"model": model, "messages": CHAT, "stream": True, "stream_options": {"include_usage": True}, "extra_headers": simulate(tokens=9)}
+    stream = client.chat.completions.create(**asked)
+    request_id = stream.response.headers["x-request-id"]
+    assert [chunk.usage.completion_tokens for chunk in stream if chunk.usage] == [9], "as the engine sent it"
+    row = gateway.world.row(tenant.user, request_id)
+    assert (row["stream"], row["outcome"], row["outputTokens"], row["usageSource"]) == (True, "complete", 9, "reported")
+    whole = client.chat.completions.with_raw_response.create(model=model, messages=CHAT)
+    usage = whole.parse().usage
+    assert usage is not None
+    row = gateway.world.row(tenant.user, whole.headers["x-request-id"])
+    assert (row["inputTokens"], row["outputTokens"]) == (usage.prompt_tokens, usage.completion_tokens)
