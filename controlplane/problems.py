@@ -150,6 +150,7 @@ _BY_DOMAIN = (
     Entry("sent_a_moment_ago", (429,), "The invite was sent a moment ago. Wait for `retry-after` seconds.", ("invite.resend",)),
     Entry("service_account_exists", (409,), "The org has a service account of that name. Choose another one.", ("service_account.create",)),
     Entry("service_account_not_found", (404,), "The org has no such service account.", ("key.create", "service_account.*")),
+    Entry("session_not_found", (404,), "You have no such session, or it has ended.", ("session.end",)),
     Entry("session_is_a_cookie", (409,), "A cookie needs no renewal: it goes on while it is used.", ("session.renew",)),
     Entry("slug_taken", (409,), "There is an org with that slug. Choose another one.", ("org.create",)),
     Entry("system_admin_not_found", (404,), "There is no such System Admin.", ("system_admin.delete",)),

@@ -24,6 +24,7 @@ from ias_admin.commands import (
     limits,
     model,
     org,
+    own_sessions,
     password,
     publish,
     quota,
@@ -67,6 +68,7 @@ app.command(epilog=examples("completion bash > ~/.local/share/bash-completion/co
 app.command(epilog=examples("explain 8f14e45f-ceea-467f-a8b7-0d1c2e3f4a5b", "explain 8f14e45f-ceea-467f-a8b7-0d1c2e3f4a5b -o json"))(explain.explain)
 for name, noun in {
     "context": session.contexts,
+    "session": own_sessions.app,
     "org": org.app,
     "user": user.app,
     "invite": invite.app,

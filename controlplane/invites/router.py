@@ -16,7 +16,7 @@ from controlplane.invites.tables import invites
 from controlplane.orgs.service import find
 from controlplane.pagination import Page, PageQuery, fetch_rows
 from controlplane.runtime import RuntimeNow
-from controlplane.sign_in.router import hand_out
+from controlplane.sign_in.router import client_of, hand_out
 from controlplane.sign_in.schemas import SessionView
 from ias.roles import Permission
 
@@ -57,5 +57,5 @@ async def revoke_invite(org: str, invite_id: UUID, access: Inviter) -> None:
 @router.post("/invite/accept", name="invite.accept", dependencies=[PUBLIC])
 async def accept_invite(body: AcceptBody, request: Request, uow: UnitOfWorkNow, runtime: RuntimeNow, response: Response) -> SessionView:
     """Accept an invite: set a password, and be signed in."""
-    began = await service.accept(uow, body, request.state.client_address, runtime)
+    began = await service.accept(uow, body, client_of(request), runtime)
     return hand_out(began, runtime.sessions, response)

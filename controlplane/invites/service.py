@@ -19,7 +19,7 @@ from controlplane.mail.ports import MailFailed
 from controlplane.mail.rules import invite_mail
 from controlplane.repository import EVERYTHING
 from controlplane.runtime import Runtime
-from controlplane.sign_in.rules import digest, new_secret
+from controlplane.sign_in.rules import Client, digest, new_secret
 from controlplane.sign_in.service import Began, Guesses
 from controlplane.unit_of_work import UnitOfWork
 from ias import logs
@@ -73,7 +73,7 @@ async def revoke(access: Access, org: Row[Any], invite_id: UUID) -> None:
     access.uow.audit(org_id=org.id, target_invite_id=str(invite_id))
 
 
-async def accept(uow: UnitOfWork, body: AcceptBody, address: str, runtime: Runtime) -> Began:
+async def accept(uow: UnitOfWork, body: AcceptBody, client: Client, runtime: Runtime) -> Began:
     """Make the user of an invite, once, with the password given, and sign them in."""
     repository, accounts, token_hash = InviteRepository(uow, EVERYTHING), AccountRepository(uow, EVERYTHING), digest(body.secret())
     found = await repository.open_with(token_hash, datetime.now(UTC))
@@ -87,9 +87,9 @@ async def accept(uow: UnitOfWork, body: AcceptBody, address: str, runtime: Runti
     await refuse_name_of_another(accounts, username)
     user = await accounts.add(new_id(), found.org_id, username, Role(found.role), password_hash, found.email)
     await repository.accepted_by(found.id, user.id)
-    began = await runtime.sessions.begin(uow, user, body.session, address)
+    began = await runtime.sessions.begin(uow, user, body.session, client)
     uow.audit(org_id=found.org_id, target_invite_id=str(found.id), target_user_id=str(user.id))
-    await Guesses(uow, username, address).succeeded()
+    await Guesses(uow, username, client.address).succeeded()
     return began
 
 

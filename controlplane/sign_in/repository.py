@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, not_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or
 
 from controlplane.accounts.repository import ACTIVE
@@ -15,6 +15,8 @@ from controlplane.sign_in.back_off import Counted, Record
 from controlplane.sign_in.tables import password_resets, sessions, sign_in_attempts
 
 _CLEANED_AT_ONCE = 5000
+SHOWN = ("id", "kind", "client_address", "user_agent", "created_at", "last_used_at", "expires_at")
+"""What people see of their sessions."""
 
 
 class SessionRepository(Repository):
@@ -24,21 +26,34 @@ class SessionRepository(Repository):
         """Insert a session."""
         await self.uow.execute(insert(sessions).values(session))
 
-    async def of_token(self, session_id: UUID, now: datetime) -> Row[Any] | None:
+    async def of_token(self, session_id: UUID, user_id: UUID, now: datetime) -> Row[Any] | None:
         """The user of a token's living session, as a row of users with `session_id` and times of the session."""
-        return (await self.uow.execute(self._living(now).where(sessions.c.id == session_id, sessions.c.kind == "token"))).one_or_none()
+        named = (sessions.c.id == session_id, sessions.c.user_id == user_id, sessions.c.kind == "token")
+        return (await self.uow.execute(self._living(now).where(*named))).one_or_none()
 
     async def of_cookie(self, secret_hash: bytes, now: datetime) -> Row[Any] | None:
         """The same for a cookie."""
-        return (await self.uow.execute(self._living(now).where(sessions.c.secret_hash == secret_hash, sessions.c.idle_until > now))).one_or_none()
+        return (await self.uow.execute(self._living(now).where(sessions.c.secret_hash == secret_hash))).one_or_none()
 
-    async def touch(self, session_id: UUID, idle_until: datetime) -> None:
-        """Put off the end by idleness."""
-        await self.uow.execute(update(sessions).where(sessions.c.id == session_id, sessions.c.idle_until < idle_until).values(idle_until=idle_until))
+    def living_of(self, user_id: UUID, current: UUID, now: datetime) -> Select[Any]:
+        """The living sessions of a user; one of them is that of this request."""
+        of_a_list = (*(sessions.c[name] for name in SHOWN), (sessions.c.id == current).label("current"))
+        return self.visible(users, *of_a_list).join(sessions, sessions.c.user_id == users.c.id).where(users.c.id == user_id, *_alive(now))
+
+    async def touch(self, session_id: UUID, now: datetime, idle_until: datetime | None) -> None:
+        """Note that it is used, and put off the end of a cookie by idleness."""
+        later = {"last_used_at": now} | ({"idle_until": idle_until} if idle_until else {})
+        await self.uow.execute(update(sessions).where(sessions.c.id == session_id).values(later))
 
     async def end(self, session_id: UUID) -> None:
         """End one session."""
         await self.uow.execute(update(sessions).where(sessions.c.id == session_id).values(ended_at=func.now()))
+
+    async def end_own(self, user_id: UUID, session_id: UUID, now: datetime) -> bool:
+        """End one session of a user; False: there is none of that id that has not ended."""
+        living = (sessions.c.id == session_id, sessions.c.user_id == user_id, sessions.c.ended_at.is_(None), sessions.c.expires_at > now)
+        ended = await self.uow.execute(update(sessions).where(*living).values(ended_at=now).returning(sessions.c.id))
+        return ended.one_or_none() is not None
 
     async def end_all_of(self, user_id: UUID, but: UUID | None = None) -> None:
         """End all sessions of a user, those of tokens of former versions too; `but` goes on."""
@@ -57,14 +72,18 @@ class SessionRepository(Repository):
         await self.uow.execute(delete(sign_in_attempts).where(sign_in_attempts.c.subject.in_(old.with_for_update(skip_locked=True))))
 
     def _living(self, now: datetime) -> Select[Any]:
-        session = (sessions.c.id.label("session_id"), sessions.c.kind, sessions.c.idle_until, sessions.c.expires_at)
+        session = (sessions.c.id.label("session_id"), sessions.c.kind, sessions.c.last_used_at, sessions.c.idle_until, sessions.c.expires_at)
         joined = (
             self.visible(users, users, *session)
             .join(sessions, sessions.c.user_id == users.c.id)
             .join(orgs, orgs.c.id == users.c.org_id, isouter=True)
         )
-        alive = (sessions.c.ended_at.is_(None), sessions.c.expires_at > now, sessions.c.generation == users.c.token_generation)
-        return joined.where(ACTIVE, *alive)
+        return joined.where(ACTIVE, *_alive(now))
+
+
+def _alive(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    idle = and_(sessions.c.idle_until.is_not(None), sessions.c.idle_until <= now)
+    return (sessions.c.ended_at.is_(None), sessions.c.expires_at > now, not_(idle), sessions.c.generation == users.c.token_generation)
 
 
 class AttemptRepository(Repository):

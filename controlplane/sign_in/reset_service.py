@@ -11,7 +11,7 @@ from controlplane.repository import EVERYTHING
 from controlplane.runtime import Runtime
 from controlplane.sign_in import password_service
 from controlplane.sign_in.repository import ResetRepository
-from controlplane.sign_in.rules import digest, new_secret
+from controlplane.sign_in.rules import Client, digest, new_secret
 from controlplane.sign_in.schemas import ResetBody
 from controlplane.sign_in.service import Began, Guesses
 from controlplane.unit_of_work import UnitOfWork, unit_of_work
@@ -48,7 +48,7 @@ async def send_link(runtime: Runtime, name: str) -> None:
         log.warning("password reset was not sent", user_id=str(user.id), reason=str(error))
 
 
-async def reset(uow: UnitOfWork, body: ResetBody, address: str, runtime: Runtime) -> Began:
+async def reset(uow: UnitOfWork, body: ResetBody, client: Client, runtime: Runtime) -> Began:
     """Set the password that a link allows to set, once; all sessions end, and one begins."""
     repository, token_hash = ResetRepository(uow, EVERYTHING), digest(body.token.get_secret_value())
     found = await repository.open_with(token_hash, datetime.now(UTC))
@@ -60,8 +60,8 @@ async def reset(uow: UnitOfWork, body: ResetBody, address: str, runtime: Runtime
         raise _worthless()
     await password_service.store(uow, found.id, password_hash)
     user = await AccountRepository(uow, EVERYTHING).get(found.id)
-    began = await runtime.sessions.begin(uow, user, body.session, address)
-    await Guesses(uow, user.username, address).succeeded()
+    began = await runtime.sessions.begin(uow, user, body.session, client)
+    await Guesses(uow, user.username, client.address).succeeded()
     return began
 
 

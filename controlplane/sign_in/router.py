@@ -1,19 +1,34 @@
 """Routes of sign-in."""
 
 from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
 
-from fastapi import BackgroundTasks, Request, Response
+from fastapi import BackgroundTasks, Query, Request, Response
 
+from controlplane import errors
 from controlplane.authentication import CurrentPrincipal, UnitOfWorkNow
 from controlplane.authorization import PUBLIC, SIGNED_IN
 from controlplane.errors import Problem
 from controlplane.idempotency.route import Router
+from controlplane.pagination import Page, PageQuery, fetch_page
 from controlplane.repository import EVERYTHING
 from controlplane.runtime import RuntimeNow
 from controlplane.sign_in import password_service, reset_service, service
 from controlplane.sign_in.repository import SessionRepository
-from controlplane.sign_in.schemas import LoginBody, PasswordChangeBody, ResetBody, ResetRequestBody, SessionStatus, SessionUser, SessionView
+from controlplane.sign_in.rules import Client
+from controlplane.sign_in.schemas import (
+    LoginBody,
+    OwnSessionView,
+    PasswordChangeBody,
+    ResetBody,
+    ResetRequestBody,
+    SessionStatus,
+    SessionUser,
+    SessionView,
+)
 from controlplane.sign_in.service import Began, Sessions
+from controlplane.sign_in.tables import sessions
 
 router = Router(tags=["sign-in"])
 
@@ -25,11 +40,16 @@ def hand_out(began: Began, sessions: Sessions, response: Response) -> SessionVie
     return began.view
 
 
+def client_of(request: Request) -> Client:
+    """Tell where a request that begins a session comes from."""
+    return Client.of(request.state.client_address, request.headers.get("user-agent", ""))
+
+
 @router.post("/admin/login", name="session.create_admin", dependencies=[PUBLIC])
 @router.post("/login", name="session.create", dependencies=[PUBLIC])
 async def login(body: LoginBody, request: Request, uow: UnitOfWorkNow, runtime: RuntimeNow, response: Response) -> SessionView:
     """Sign in with user name, or e-mail address, and password."""
-    began = await service.sign_in(uow, body, request.state.client_address, runtime.sessions, runtime.passwords)
+    began = await service.sign_in(uow, body, client_of(request), runtime.sessions, runtime.passwords)
     return hand_out(began, runtime.sessions, response)
 
 
@@ -66,6 +86,20 @@ async def delete_session(principal: CurrentPrincipal, uow: UnitOfWorkNow, runtim
     runtime.sessions.cookie.remove(response)
 
 
+@router.get("/me/session", name="session.list", dependencies=[SIGNED_IN])
+async def list_sessions(principal: CurrentPrincipal, uow: UnitOfWorkNow, page: Annotated[PageQuery, Query()]) -> Page[OwnSessionView]:
+    """List your sessions that have not ended, the newest first."""
+    found = SessionRepository(uow, EVERYTHING).living_of(principal.user_id, principal.session_id, datetime.now(UTC))
+    return await fetch_page(uow, found, sessions.c.id, page, OwnSessionView)
+
+
+@router.delete("/me/session/{session_id}", name="session.end", status_code=204, dependencies=[SIGNED_IN])
+async def end_session(session_id: UUID, principal: CurrentPrincipal, uow: UnitOfWorkNow) -> None:
+    """End one of your sessions, wherever it runs: its next request is refused."""
+    if not await SessionRepository(uow, EVERYTHING).end_own(principal.user_id, session_id, datetime.now(UTC)):
+        raise errors.not_found("session")
+
+
 @router.post("/me/password", name="password.change", status_code=204, dependencies=[SIGNED_IN])
 async def change_password(body: PasswordChangeBody, request: Request, principal: CurrentPrincipal, uow: UnitOfWorkNow, runtime: RuntimeNow) -> None:
     """Change the own password. All other sessions end."""
@@ -82,5 +116,5 @@ async def request_reset(body: ResetRequestBody, request: Request, uow: UnitOfWor
 @router.post("/password-reset/complete", name="password.reset", dependencies=[PUBLIC])
 async def reset_password(body: ResetBody, request: Request, uow: UnitOfWorkNow, runtime: RuntimeNow, response: Response) -> SessionView:
     """Set the password by such a link, and be signed in. All other sessions end."""
-    began = await reset_service.reset(uow, body, request.state.client_address, runtime)
+    began = await reset_service.reset(uow, body, client_of(request), runtime)
     return hand_out(began, runtime.sessions, response)

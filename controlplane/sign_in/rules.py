@@ -3,10 +3,27 @@
 import base64
 import hashlib
 import hmac
+import re
 import secrets
+from dataclasses import dataclass
 from uuid import UUID
 
 _MAX_SECRET = 100
+_MAX_USER_AGENT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where somebody signs in from, as they are shown it among their sessions."""
+
+    address: str
+    user_agent: str | None = None
+    """What the client says that it is: anything."""
+
+    @classmethod
+    def of(cls, address: str, user_agent: str) -> "Client":
+        """Keep of a User-Agent header what can be shown."""
+        return cls(address, re.sub(r"[^ -~]", "", user_agent)[:_MAX_USER_AGENT].strip() or None)
 
 
 def new_secret() -> str:

@@ -56,6 +56,19 @@ class SessionStatus(ApiModel):
     user: SessionUser
 
 
+class OwnSessionView(ApiModel):
+    """One of your sessions."""
+
+    id: UUID
+    kind: Literal["token", "cookie"] = Field(description="'token': ias-admin or a program; 'cookie': a browser.")
+    current: bool = Field(description="Whether it is the one of this request.")
+    client_address: str | None = Field(description="Where it began.")
+    user_agent: str | None = Field(examples=["ias-admin"], description="What the client said that it is.")
+    created_at: datetime
+    last_used_at: datetime | None = Field(description="To the minute.")
+    expires_at: datetime = Field(description="Its end at the latest; a browser's ends earlier when it is idle.")
+
+
 class PasswordChangeBody(ApiModel):
     """A new password of one's own."""
 

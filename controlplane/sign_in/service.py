@@ -17,13 +17,13 @@ from controlplane.repository import EVERYTHING
 from controlplane.sign_in import back_off
 from controlplane.sign_in.cookies import SessionCookie
 from controlplane.sign_in.repository import AttemptRepository, SessionRepository
-from controlplane.sign_in.rules import csrf_token, digest, is_csrf_token, new_secret
+from controlplane.sign_in.rules import Client, csrf_token, digest, is_csrf_token, new_secret
 from controlplane.sign_in.schemas import LoginBody, SessionUser, SessionView
 from controlplane.sign_in.tokens import Claims, Tokens
 from controlplane.unit_of_work import UnitOfWork
 
 _TOUCH = timedelta(minutes=1)
-"""The use of a cookie is noted once in a while, not for each request."""
+"""The use of a session is noted once in a while, not for each request."""
 
 Kind = Literal["token", "cookie"]
 
@@ -39,7 +39,7 @@ class Sessions:
     idle: timedelta
     """A cookie that is not used for so long ends."""
 
-    async def begin(self, uow: UnitOfWork, user: Row[Any], kind: Kind, address: str) -> "Began":
+    async def begin(self, uow: UnitOfWork, user: Row[Any], kind: Kind, client: Client) -> "Began":
         """Begin a session of a user who has just proved who they are."""
         now = datetime.now(UTC)
         expires_at = (now + self.lifetime).replace(microsecond=0)
@@ -50,7 +50,9 @@ class Sessions:
             "kind": kind,
             "secret_hash": digest(secret) if secret else None,
             "generation": user.token_generation,
-            "client_address": address,
+            "client_address": client.address,
+            "user_agent": client.user_agent,
+            "last_used_at": now,
             "idle_until": now + self.idle if secret else None,
             "expires_at": expires_at,
         }
@@ -71,13 +73,22 @@ class Sessions:
         repository, now = SessionRepository(uow, EVERYTHING), datetime.now(UTC)
         if token is not None:
             claims = self.tokens.read(token, now)
-            session = await repository.of_token(claims.session_id, now) if claims else None
-            return session if claims and session and session.id == claims.user_id else None
+            session = await repository.of_token(claims.session_id, claims.user_id, now) if claims else None
+            await self._touch(repository, session, now)
+            return session
         session = await repository.of_cookie(digest(secret), now) if secret else None
-        if session and session.idle_until < now + self.idle - _TOUCH:
-            await repository.touch(session.session_id, now + self.idle)
-            await uow.checkpoint()  # nobody else's request waits for the row
+        await self._touch(repository, session, now)
         return session
+
+    async def _touch(self, repository: SessionRepository, session: Row[Any] | None, now: datetime) -> None:
+        """Note the use of a session, once in a while."""
+        if session is None:
+            return
+        idle_until = now + self.idle if session.kind == "cookie" else None
+        ends_soon = idle_until is not None and session.idle_until < idle_until - _TOUCH
+        if ends_soon or session.last_used_at is None or session.last_used_at < now - _TOUCH:
+            await repository.touch(session.session_id, now, idle_until)
+            await repository.uow.checkpoint()  # nobody else's request waits for the row
 
     def csrf_token(self, session_id: UUID) -> str:
         """Return the token that goes with a cookie."""
@@ -130,9 +141,9 @@ class Guesses:
         await self._uow.checkpoint()
 
 
-async def sign_in(uow: UnitOfWork, body: LoginBody, address: str, sessions: Sessions, passwords: Passwords) -> Began:
+async def sign_in(uow: UnitOfWork, body: LoginBody, client: Client, sessions: Sessions, passwords: Passwords) -> Began:
     """Check a password and begin a session; raise Problem 401 without saying what was wrong, 429 when guesses come too fast."""
-    guesses = Guesses(uow, body.username, address)
+    guesses = Guesses(uow, body.username, client.address)
     await guesses.admit()
     accounts = AccountRepository(uow, EVERYTHING)
     user = await accounts.active_person_called(body.username)
@@ -144,4 +155,4 @@ async def sign_in(uow: UnitOfWork, body: LoginBody, address: str, sessions: Sess
     await guesses.succeeded()
     if passwords.outdated(user.password_hash):
         await accounts.store_hash(user.id, await passwords.hash(password))
-    return await sessions.begin(uow, user, body.session, address)
+    return await sessions.begin(uow, user, body.session, client)

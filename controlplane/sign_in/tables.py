@@ -13,10 +13,12 @@ sessions = Table(
     Column("secret_hash", LargeBinary),
     Column("generation", Integer, nullable=False),
     Column("client_address", Text),
+    Column("user_agent", Text),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("idle_until", DateTime(timezone=True)),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     Column("ended_at", DateTime(timezone=True)),
+    Column("last_used_at", DateTime(timezone=True)),
 )
 
 sign_in_attempts = Table(

@@ -17,6 +17,7 @@ from controlplane.catalog.tables import catalog_models
 from controlplane.ids import new_id
 from controlplane.invites.tables import invites
 from controlplane.schema import backends, budgets, credentials, keys, ledger, orgs, publication_tenants, publications, quota_requests, users
+from controlplane.sign_in.tables import sessions
 from ias.apikeys import new_key
 from ias.roles import Role
 
@@ -33,6 +34,7 @@ class Owner:
     request_id: str
     quota_request_id: UUID = field(default_factory=new_id)
     access_request_id: UUID = field(default_factory=new_id)
+    session_id: UUID = field(default_factory=new_id)
 
 
 @dataclass
@@ -63,6 +65,7 @@ VALUES: dict[str, Callable[[Tenant, Owner], object]] = {
     "org": lambda tenant, _: tenant.slug,
     "user_id": lambda _, owner: owner.user_id,
     "key_id": lambda _, owner: owner.key_id,
+    "session_id": lambda _, owner: owner.session_id,
     "request_id": lambda _, owner: owner.request_id,
     "invite_id": lambda tenant, _: tenant.invite_id,
     "system_admin_id": lambda tenant, _: tenant.system_admin_id,
@@ -101,6 +104,7 @@ async def make_tenant(engine: AsyncEngine) -> Tenant:
             insert(users).values(id=user_id, org_id=tenant.org_id, username=f"u-{user_id}", role=role, password_hash=PASSWORD_HASH),
             insert(keys).values(id=key_id, org_id=tenant.org_id, user_id=user_id, name="a key"),
             insert(credentials).values(credential),
+            insert(sessions).values(id=owner.session_id, user_id=user_id, kind="token", generation=0, expires_at=_tomorrow()),
             _budget("user", user_id, tenant.org_id, user_id),
             _budget("key", key_id, tenant.org_id, user_id),
             insert(ledger).values(_request(tenant, owner)),
@@ -155,6 +159,10 @@ def _invite(tenant: Tenant) -> dict[str, Any]:
     now = datetime.now(UTC)
     times = {"sent_at": now - timedelta(hours=1), "expires_at": now + timedelta(days=1)}
     return {"id": tenant.invite_id, "org_id": tenant.org_id, "email": "eve@example.com", "role": "org_user", "token_hash": os.urandom(32), **times}
+
+
+def _tomorrow() -> datetime:
+    return datetime.now(UTC) + timedelta(days=1)
 
 
 def _budget(scope: str, subject_id: UUID, org_id: UUID, user_id: UUID | None) -> Insert:

@@ -31,6 +31,7 @@ from controlplane.repository import EVERYTHING
 from controlplane.routes import Operation
 from controlplane.schema import users
 from controlplane.settings import ApiSettings
+from controlplane.sign_in.rules import Client
 from controlplane.unit_of_work import unit_of_work
 from ias.roles import Role, Scope, scope_of
 from tests.component.controlplane.tenants import OF_A_USER, OF_AN_ORG, PASSWORD_HASH, VALUES, Owner, Tenant, make_models, make_tenant
@@ -77,7 +78,7 @@ class Ground:
     async def token_of(self, user_id: UUID) -> str:
         async with unit_of_work(self.engine) as uow:
             user = await AccountRepository(uow, EVERYTHING).get(user_id)
-            began = await self.app.state.runtime.sessions.begin(uow, user, "token", "192.0.2.7")
+            began = await self.app.state.runtime.sessions.begin(uow, user, "token", Client("192.0.2.7"))
         return str(began.view.token)
 
     def body(self, operation: Operation) -> Any:

@@ -173,6 +173,57 @@ async def test_a_stolen_session_cannot_guess_the_password(world: World) -> None:
     assert statuses == [403] * 5 + [429]
 
 
+async def own(http: httpx2.AsyncClient, headers: dict[str, str]) -> list[Any]:
+    items: list[Any] = (await http.get("/api/me/session", headers=headers)).json()["items"]
+    return items
+
+
+async def test_people_see_their_sessions_and_end_one_of_them(browser: httpx2.AsyncClient, world: World) -> None:
+    mine = {**await token(world), "user-agent": "elsewhere"}
+    listed = await own(world.http, mine)
+    assert [(one["kind"], one["current"]) for one in listed] == [("token", True), ("cookie", False), ("token", False)]
+    assert listed[1]["userAgent"] == world.http.headers["user-agent"]
+    assert {one["lastUsedAt"] is None for one in listed} == {False}
+    assert (await world.http.delete(f"/api/me/session/{listed[1]['id']}", headers=mine)).status_code == 204
+    assert (await browser.get("/api/me")).status_code == 401
+    assert [one["id"] for one in await own(world.http, mine)] == [listed[0]["id"], listed[2]["id"]]
+    again = await world.http.delete(f"/api/me/session/{listed[1]['id']}", headers=mine)
+    assert (again.status_code, again.json()["code"]) == (404, "session_not_found")
+    rows = [row for row in await world.audit() if row.action_type == "session.end"]
+    assert [(row.outcome, row.payload["path"]) for row in rows] == [(how, f"/api/me/session/{listed[1]['id']}") for how in ("ok", "failed")]
+
+
+async def test_nobody_sees_or_ends_the_session_of_another(world: World) -> None:
+    theirs = (await own(world.http, world["alpha-user"].headers))[0]["id"]
+    for stranger in ("alpha-admin", "root", "beta-user"):
+        assert theirs not in [one["id"] for one in await own(world.http, world[stranger].headers)]
+        assert (await world[stranger].call("DELETE", f"/me/session/{theirs}")).status_code == 404
+    assert (await world["alpha-user"].call("GET", "/me")).status_code == 200
+
+
+async def test_sessions_that_are_over_are_not_listed(browser: httpx2.AsyncClient, world: World) -> None:
+    mine = await token(world)
+    await world.rows("UPDATE sessions SET idle_until = now() WHERE kind = 'cookie' RETURNING id")
+    assert [one["kind"] for one in await own(world.http, mine)] == ["token", "token"]
+    await world.rows("UPDATE sessions SET generation = generation - 1 WHERE user_id = :id RETURNING id", id=world["alpha-user"].user_id)
+    new = await token(world)
+    assert [one["current"] for one in await own(world.http, new)] == [True]
+
+
+async def test_the_use_of_a_session_is_noted_once_in_a_while(world: World) -> None:
+    await world.rows("UPDATE sessions SET last_used_at = now() - interval '1 hour' RETURNING id")
+    await world["alpha-user"].ok("GET", "/me")
+    ((first,),) = await world.rows("SELECT last_used_at FROM sessions WHERE last_used_at > now() - interval '1 minute'")
+    await world["alpha-user"].ok("GET", "/me")
+    assert await world.rows("SELECT last_used_at FROM sessions WHERE last_used_at > now() - interval '1 minute'") == [(first,)]
+
+
+async def test_a_session_of_the_version_before_goes_on(world: World) -> None:
+    await world.rows("UPDATE sessions SET last_used_at = NULL, user_agent = NULL RETURNING id")
+    (shown,) = await own(world.http, world["alpha-user"].headers)
+    assert (shown["userAgent"], shown["lastUsedAt"] is None) == (None, False)
+
+
 async def test_what_ended_is_removed(world: World) -> None:
     from controlplane.repository import EVERYTHING
     from controlplane.sign_in.repository import SessionRepository

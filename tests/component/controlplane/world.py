@@ -15,6 +15,7 @@ from controlplane.ids import new_id
 from controlplane.orgs.repository import OrgRepository
 from controlplane.repository import EVERYTHING
 from controlplane.runtime import Runtime
+from controlplane.sign_in.rules import Client
 from controlplane.unit_of_work import UnitOfWork, unit_of_work
 from ias.roles import Role
 
@@ -91,6 +92,6 @@ class World:
         return await self.rows("SELECT * FROM audit_log ORDER BY id")
 
     async def _know(self, uow: UnitOfWork, name: str, user: Any) -> None:
-        began = await self.runtime.sessions.begin(uow, user, "token", "192.0.2.7")
+        began = await self.runtime.sessions.begin(uow, user, "token", Client("192.0.2.7"))
         assert began.view.token is not None
         self.people[name] = Person(self.http, user.id, user.org_id, began.view.token)

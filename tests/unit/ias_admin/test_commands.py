@@ -28,6 +28,8 @@ class Terminal(io.StringIO):
 
 CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
     ("whoami", VIEW, "GET /api/me", None),
+    ("session list", EMPTY, "GET /api/me/session", None),
+    ("session end s1 --yes", DONE, "DELETE /api/me/session/s1", None),
     ("org create Acme", MADE, "POST /api/org", {"name": "Acme"}),
     ("org create Acme --slug acme", MADE, "POST /api/org", {"name": "Acme", "slug": "acme"}),
     ("org list", EMPTY, "GET /api/org", None),
@@ -195,6 +197,7 @@ DESTRUCTIVE = [
     f"service-account disable acme {USER_ID}",
     f"service-account delete acme {USER_ID}",
     "key revoke k1",
+    "session end s1",
     "limits lift --org acme",
     "budget lift day --org acme",
     "budget lift-ceiling acme day",
