@@ -135,6 +135,12 @@ def list_requests(
     print_list(rows, ["createdAt", "username", "model", "state", "reason", "answer", "id"], output)
 
 
+@request.command("show", epilog=examples(f"approval request show {_ID}"))
+def show_request(context: typer.Context, request: RequestId, output: Output = Format.TABLE) -> None:
+    """Show a request."""
+    print_object(client_of(context).get(f"/access_request/{segment(request)}"), output)
+
+
 @request.command("approve", epilog=examples(f"approval request approve {_ID}"))
 def approve_request(
     context: typer.Context,

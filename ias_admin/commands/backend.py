@@ -95,6 +95,12 @@ def list_(context: typer.Context, output: Output = Format.TABLE) -> None:
     print_list(list(client_of(context).items("/backend")), _COLUMNS, output)
 
 
+@app.command(epilog=examples("backend show gpu-pool"))
+def show(context: typer.Context, backend: Backend, output: Output = Format.TABLE) -> None:
+    """Show a backend with what its last probes have seen."""
+    print_object(client_of(context).get(f"/backend/{segment(backend)}"), output)
+
+
 @app.command(epilog=examples("backend check gpu-pool"))
 def check(context: typer.Context, backend: Backend, output: Output = Format.TABLE) -> None:
     """Probe a backend now; exit code 6 if it is not healthy."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ias_admin.client import Client, segment
-from ias_admin.commands.options import Limit, Output, examples
+from ias_admin.commands.options import Limit, Org, Output, examples
 from ias_admin.errors import CommandFailed, ExitCode
 from ias_admin.output import Format, print_list, print_object
 from ias_admin.session import client_of
@@ -36,6 +36,33 @@ def list_(
 ) -> None:
     """List models, the newest first."""
     print_list(list(client_of(context).items("/catalog", limit, backend=backend, status=status, name=name)), _COLUMNS, output)
+
+
+@app.command(epilog=examples("catalog usable acme", "catalog usable acme --capability tools --provider gpu-pool"))
+def usable(
+    context: typer.Context,
+    org: Org,
+    capability: Annotated[str | None, typer.Option(help="Only those that can do this: chat, tools, …")] = None,
+    modality: Annotated[str | None, typer.Option(help="Only those that take this: text, image, …")] = None,
+    provider: Annotated[str | None, typer.Option(metavar="BACKEND", help="Only those of this backend.")] = None,
+    limit: Limit = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """List the models that an org may use, the newest first."""
+    columns = ["model", "aliases", "capabilities", "modalities", "contextTokens", "outputTokens", "provider.health", "price.input", "price.output"]
+    found = client_of(context).items(f"/org/{segment(org)}/model", limit, capability=capability, modality=modality, provider=provider)
+    print_list(list(found), columns, output)
+
+
+@app.command(epilog=examples(f"catalog resolve acme {_MODEL}", "catalog resolve acme llama-latest -o json"))
+def resolve(
+    context: typer.Context,
+    org: Org,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Its id, BACKEND::NAME, or an alias.")],
+    output: Output = Format.TABLE,
+) -> None:
+    """Say what a model is for an org, or why it may not use it."""
+    print_object(client_of(context).get(f"/org/{segment(org)}/model/{segment(model)}"), output)
 
 
 @app.command(epilog=examples(f"catalog show {_MODEL}"))

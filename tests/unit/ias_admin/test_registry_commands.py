@@ -12,6 +12,10 @@ MOVED = (200, {"dryRun": False, "count": 1, "models": [{"model": "gpu::m", "befo
 VIEW = (200, {"id": "x"})
 CALLS: list[tuple[str, tuple[int, Any], str, Any]] = [
     ("catalog list --backend gpu --status active --name l", EMPTY, "GET /api/catalog?backend=gpu&status=active&name=l", None),
+    ("catalog usable acme --capability tools --provider gpu", EMPTY, "GET /api/org/acme/model?capability=tools&provider=gpu", None),
+    ("catalog resolve acme gpu::a/b", VIEW, "GET /api/org/acme/model/gpu%3A%3Aa%2Fb", None),
+    ("backend show gpu", VIEW, "GET /api/backend/gpu", None),
+    ("approval request show q1", VIEW, "GET /api/access_request/q1", None),
     ("catalog discover gpu", (200, {"health": "healthy", "new": 1}), "POST /api/backend/gpu/discover", None),
     ("approval list acme --state pending", EMPTY, "GET /api/org/acme/approval?state=pending", None),
     ("approval approve acme gpu::m other", MOVED, "POST /api/org/acme/approval/approve", {"models": ["gpu::m", "other"], "dryRun": False}),
