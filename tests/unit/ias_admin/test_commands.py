@@ -196,6 +196,9 @@ DESTRUCTIVE = [
     f"user disable acme {USER_ID}",
     f"service-account disable acme {USER_ID}",
     f"service-account delete acme {USER_ID}",
+    "org suspend acme",
+    "system-admin remove a1",
+    "invite revoke acme i1",
     "key revoke k1",
     "session end s1",
     "limits lift --org acme",
@@ -220,6 +223,14 @@ def test_without_anybody_to_ask_what_destroys_needs_yes(cli: Cli, monkeypatch: p
     for ran in (cli(*command.split(), "--no-input"), cli("--no-input", *command.split())):
         assert (ran.code, ran.out) == (2, "")
         assert "give --yes" in ran.err
+    assert cli.requests == []
+
+
+@pytest.mark.parametrize("command", DESTRUCTIVE)
+def test_a_dry_run_of_what_destroys_shows_the_request_and_sends_none(cli: Cli, command: str) -> None:
+    ran = cli(*command.split(), "--dry-run")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["method"] in {"DELETE", "POST"}
     assert cli.requests == []
 
 
