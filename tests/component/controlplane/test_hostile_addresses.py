@@ -47,7 +47,7 @@ async def status_of(address: str, head: str) -> int:
 @pytest.fixture
 def address(database_url: str, tmp_path: Path) -> Iterator[str]:
     with replicas(database_url, 1, tmp_path) as (one,):
-        yield one
+        yield one.address
 
 
 async def test_nobody_gets_past_the_rule_of_a_route(address: str, database_url: str) -> None:
