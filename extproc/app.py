@@ -54,7 +54,7 @@ async def run(settings: ExtprocSettings) -> None:
 
 async def _serve(settings: ExtprocSettings, spool: SpoolFiles, store: AdmissionStore, stop: asyncio.Event) -> None:
     heartbeats = Heartbeats(store, spool, _monotonic_ms, settings.hold_ttl_s * 1000)
-    telling = StoreLoop(heartbeats, Settlements(store, spool), settings.store_interval_ms / 1000)
+    telling = StoreLoop(heartbeats, Settlements(store, spool), spool, settings.store_interval_ms / 1000)
     reaper = Reaper(store, spool, heartbeats, _now_ms, settings.reap_interval_s)
     rules = Rules(settings.keys(), settings.event_limit_bytes, settings.buffered_json_bytes)
     service = ProcessService(rules, spool, heartbeats, _now_ms, settings.top_up_patience_ms / 1000)

@@ -19,7 +19,9 @@ _BEATS_IN_TTL = 3
 
 
 @dataclass(slots=True)
-class _Live:
+class Live:
+    """A request that runs."""
+
     reservation: Reservation
     held: int
     used: Callable[[], int]
@@ -31,13 +33,13 @@ class Heartbeats:
 
     def __init__(self, store: AdmissionStore, spool: Spool, clock_ms: Callable[[], float], ttl_ms: int = 60_000) -> None:
         self._store, self._spool, self._clock_ms, self._ttl_ms = store, spool, clock_ms, ttl_ms
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, Live] = {}
         """In order of `due_ms`."""
         self._hurried: dict[str, None] = {}
 
     def begin(self, context: RequestContext, used: Callable[[], int]) -> None:
         reservation = Reservation(context.org_id, context.user_id, context.key_id, context.reservation_id, context.in_store)
-        self._live[context.reservation_id] = _Live(reservation, context.held_tokens, used, self._next())
+        self._live[context.reservation_id] = Live(reservation, context.held_tokens, used, self._next())
         self._hurried[context.reservation_id] = None
 
     def end(self, reservation_id: str) -> None:
@@ -66,10 +68,19 @@ class Heartbeats:
         self._hurried[reservation_id] = None
         return True
 
-    async def beat(self) -> None:
-        """Beat for all that are due; raise StoreUnavailable or SpoolUnavailable, and do the rest at the next call."""
-        while batch := self._due():
-            await self._spool.sync()
+    def due(self) -> list[Live]:
+        """Those to beat for now: new ones and hurried ones, and those whose time has come. What is new meanwhile waits for the next turn."""
+        now_ms = self._clock_ms()
+        hurried = [self._live[reservation_id] for reservation_id in self._hurried]
+        in_time = itertools.takewhile(lambda live: live.due_ms <= now_ms, self._live.values())
+        return hurried + [live for live in in_time if live.reservation.reservation_id not in self._hurried]
+
+    async def beat(self, due: Sequence[Live]) -> None:
+        """Beat for those that are still alive, whose records are on disk already; raise StoreUnavailable, and do the rest at the next turn."""
+        for start in range(0, len(due), _BATCH):
+            batch = [live for live in due[start : start + _BATCH] if live.reservation.reservation_id in self._live]
+            if not batch:
+                continue
             used = {live.reservation.reservation_id: live.used() for live in batch}
             answers = await self._store.extend([live.reservation for live in batch], self._ttl_ms, used)
             forgotten = [live for live, answer in zip(batch, answers, strict=True) if answer is Held.UNKNOWN]
@@ -77,19 +88,13 @@ class Heartbeats:
             for live in batch:
                 self._beaten(live)
 
-    def _due(self) -> list[_Live]:
-        if self._hurried:
-            return [self._live[reservation_id] for reservation_id in itertools.islice(self._hurried, _BATCH)]
-        now_ms = self._clock_ms()
-        return list(itertools.takewhile(lambda live: live.due_ms <= now_ms, itertools.islice(self._live.values(), _BATCH)))
-
-    async def _hold_again(self, forgotten: Sequence[_Live]) -> None:
+    async def _hold_again(self, forgotten: Sequence[Live]) -> None:
         for start in range(0, len(forgotten), _AT_ONCE):
             # One that ended meanwhile must not be held: nobody would settle it any more.
             alive = [live for live in forgotten[start : start + _AT_ONCE] if live.reservation.reservation_id in self._live]
             await asyncio.gather(*(self._store.hold_again(live.reservation, live.held, self._ttl_ms) for live in alive))
 
-    def _beaten(self, live: _Live) -> None:
+    def _beaten(self, live: Live) -> None:
         reservation_id = live.reservation.reservation_id
         self._hurried.pop(reservation_id, None)
         if self._live.pop(reservation_id, None) is not None:

@@ -19,7 +19,7 @@ nothing at all, and nothing is changed.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import IntEnum, auto
 from typing import ClassVar, Final
 
 from msgspec import Struct
@@ -45,7 +45,7 @@ from protos.ext_proc_pb2 import HttpHeaders, ProcessingRequest
 from ratelimit.ports import Held
 
 
-class State(Enum):
+class State(IntEnum):
     """What the machine waits for."""
 
     START = auto()

@@ -1,6 +1,6 @@
 """Charges the admission store for what has ended, a batch at a time. Neither a stream nor an event waits for it."""
 
-import itertools
+from collections.abc import Sequence
 
 from extproc.ports import Spool
 from ias.spool_format import Owed
@@ -15,13 +15,17 @@ class Settlements:
     def __init__(self, store: AdmissionStore, spool: Spool) -> None:
         self._store, self._spool = store, spool
 
-    async def settle(self) -> None:
-        """Settle all that is owed; raise StoreUnavailable or SpoolUnavailable, and keep the rest.
+    def due(self) -> list[Owed]:
+        """All that is owed now. What comes to be owed meanwhile waits for the next turn: to follow it would be a call for each handful."""
+        return list(self._spool.owed.values())
 
-        Only what survives a power failure is settled, or the ledger would one day say less than the store.
+    async def settle(self, due: Sequence[Owed]) -> None:
+        """Settle what is on disk already; raise StoreUnavailable, and keep the rest.
+
+        Only what survives a power failure may be settled, or the ledger would one day say less than the store.
         """
-        while batch := list(itertools.islice(self._spool.owed.values(), _BATCH)):
-            await self._spool.sync()
+        for start in range(0, len(due), _BATCH):
+            batch = due[start : start + _BATCH]
             samples = {owed.reservation_id: _sample(owed) for owed in batch if owed.publication_id}
             await self._store.settle([(_reservation(owed), _total(owed)) for owed in batch], samples)
             self._spool.settled([owed.reservation_id for owed in batch])

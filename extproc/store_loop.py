@@ -6,7 +6,7 @@ In this order and in one task no hold is made again for a request whose settleme
 import asyncio
 
 from extproc.heartbeats import Heartbeats
-from extproc.ports import SpoolUnavailable
+from extproc.ports import Spool, SpoolUnavailable
 from extproc.settlements import Settlements
 from extproc.ticks import ticks
 from ias import logs
@@ -20,8 +20,8 @@ _LAST_RETRY_S = 2.0
 class StoreLoop:
     """Runs every `interval_s`; while the store or the disk is away, ever less often up to every two seconds."""
 
-    def __init__(self, heartbeats: Heartbeats, settlements: Settlements, interval_s: float = 0.1) -> None:
-        self._heartbeats, self._settlements = heartbeats, settlements
+    def __init__(self, heartbeats: Heartbeats, settlements: Settlements, spool: Spool, interval_s: float = 0.1) -> None:
+        self._heartbeats, self._settlements, self._spool = heartbeats, settlements, spool
         self._interval_s = interval_s
 
     async def run(self, finish: asyncio.Event) -> None:
@@ -41,6 +41,10 @@ class StoreLoop:
                 pause_s = 0.0
 
     async def tell(self) -> None:
-        """Beat and settle; raise StoreUnavailable or SpoolUnavailable."""
-        await self._heartbeats.beat()
-        await self._settlements.settle()
+        """Beat and settle for what there is now, behind one `sync` for both; raise StoreUnavailable or SpoolUnavailable."""
+        live, ended = self._heartbeats.due(), self._settlements.due()
+        if not (live or ended):
+            return
+        await self._spool.sync()
+        await self._heartbeats.beat(live)
+        await self._settlements.settle(ended)

@@ -62,8 +62,14 @@ def parse_key(text: str) -> ApiKey | None:
     return ApiKey(match[1], match[2], text)
 
 
+_PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
+"""Two digits of base62 at once."""
+
+
 def _crc(body: str) -> str:
-    return _base62(zlib.crc32(body.encode()), CRC_LENGTH)
+    rest, low = divmod(zlib.crc32(body.encode()), len(_PAIRS))
+    high, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[high] + _PAIRS[middle] + _PAIRS[low]
 
 
 def _base62(number: int, length: int) -> str:

@@ -28,6 +28,7 @@ from controlplane.usage.source_spool import READ_BYTES, SpoolSource
 from controlplane.usage.topics import ensure_topics
 from controlplane.usage.upkeep import Upkeep, oldest_kept
 from ias import logs, security_event, telemetry, usage_event
+from ias.collector import settle_down
 from ias.kafka import Publisher
 from ias.usage_event import RequestRecorded
 
@@ -46,6 +47,7 @@ async def run(settings: WorkerSettings) -> None:
     ledger = PostgresLedger(settings.database_url.get_secret_value())
     engine = database.create_engine(settings.database_url.get_secret_value(), pool_size=4)
     log.info("worker started", spools=[str(one) for one in settings.spool_dirs], kafka=settings.kafka_bootstrap, metrics_port=metrics_port)
+    settle_down()
     try:
         if settings.kafka_bootstrap:
             await _make_topics(settings, stop)

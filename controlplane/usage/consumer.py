@@ -2,7 +2,7 @@
 
 The positions become durable in the transaction of the rows, and only then is the source told to forget. A crash
 before the commit repeats the batch; a crash after it repeats only the forgetting. While PostgreSQL works on a batch the next one is
-read, no more: while the ledger is away nothing is read, and what waits stays where it is durable.
+read, no more than that: while the ledger is away nothing is read, and what waits stays where it is durable.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from ias.usage_event import RequestRecorded, encode
 
 POLL_SECONDS = 0.2
 _FEW = 200
-"""After a batch of fewer events the next one is let grow for a moment: a transaction costs as much for one event as for hundreds."""
+"""A batch of fewer events is let grow for a moment: a transaction costs as much for one event as for hundreds."""
 _BACK_OFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 log = logs.get(__name__)
@@ -32,7 +32,6 @@ class Consumer:
         """Of the ledger; None: to be asked for."""
         self._ahead: Batch | None = None
         """What was read while the batch before it was written."""
-        self._is_behind = False
 
     async def step(self) -> bool:
         """Move one batch; False when there was none. Raises Unavailable, after which the same batch comes again."""
@@ -52,12 +51,11 @@ class Consumer:
             self._start_over()
         if self._positions is None:
             self._positions = await self._ledger.positions()
-        batch, self._ahead = self._ahead or await self._source.read(self._positions), None
+        batch = await self._next(self._positions)
         if batch is None:
             return False
-        self._is_behind = len(batch.events) >= _FEW
         behind = {**self._positions, **batch.positions}
-        reading = asyncio.create_task(self._read_ahead(behind))
+        reading = asyncio.create_task(self._read_ahead(behind, len(batch.events)))
         try:
             await self._bury(batch.dead)
             written = await self._write(batch)
@@ -72,10 +70,23 @@ class Consumer:
             LEDGER_LAG_SECONDS.set((self._now_ms() - max(event.ended_at_ms for event in batch.events)) / 1000)
         return True
 
-    async def _read_ahead(self, behind: Positions) -> Batch | None:
-        """None also when it cannot be read: the next `read` says why."""
+    @property
+    def _is_behind(self) -> bool:
+        return self._ahead is not None and len(self._ahead.events) >= _FEW
+
+    async def _next(self, after: Positions) -> Batch | None:
+        """What was read ahead; if that was little, with what has come since."""
+        if self._is_behind or self._ahead is None:
+            ahead, self._ahead = self._ahead, None
+            return ahead or await self._source.read(after)
+        since = await self._source.read({**after, **self._ahead.positions})
+        ahead, self._ahead = self._ahead, None
+        return ahead if since is None else ahead + since
+
+    async def _read_ahead(self, behind: Positions, events: int) -> Batch | None:
+        """Behind a batch of so many events. None also when it cannot be read: the next `read` says why."""
         try:
-            return await self._source.read(behind) if self._is_behind else None
+            return await self._source.read(behind) if events >= _FEW else None
         except Unavailable:
             return None
 

@@ -52,6 +52,9 @@ class Batch:
     positions: Positions
     dead: tuple[DeadLetter, ...] = ()
 
+    def __add__(self, later: "Batch") -> "Batch":
+        return Batch(self.events + later.events, {**self.positions, **later.positions}, self.dead + later.dead)
+
 
 @dataclass(frozen=True, slots=True)
 class Written:

@@ -5,7 +5,7 @@
 """
 
 from collections import deque
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 
 from ias.wire import frames
 from ias.wire.errors import ConnectionFault, ErrorCode, StreamFault
@@ -16,7 +16,7 @@ _REMEMBERED = 1_024
 """Closed streams of which we know at least how they were closed."""
 
 
-class State(Enum):
+class State(IntEnum):
     """Where a stream stands."""
 
     IDLE = auto()

@@ -127,4 +127,5 @@ async def metered_dataplane(start_dataplane: Any, home: Path, *, simulated: bool
             server = await stack.enter_async_context(await serve_simulator(Simulator((), Behaviour(), meters).answer, "127.0.0.1:0"))
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         await dataplane.gateway.apply(GatewayState((GatewayBackend("metered", url),), (GatewayRoute.to_one(MODEL, "metered"),)))
-        yield Metered(dataplane.client, extauth, dataplane.engine, home / "spool", store, StoreLoop(heartbeats, Settlements(store, spool)), journal)
+        telling = StoreLoop(heartbeats, Settlements(store, spool), spool)
+        yield Metered(dataplane.client, extauth, dataplane.engine, home / "spool", store, telling, journal)

@@ -91,6 +91,43 @@ async def test_run_waits_for_the_ledger_and_ends_when_told(tmp_path: Path) -> No
     assert numbers_in(ledger) == [1]
 
 
+async def test_what_comes_while_a_large_batch_is_written_is_let_grow(tmp_path: Path) -> None:
+    ledger, spool = MemoryLedger(), SpoolWriter(tmp_path)
+    consumer = make_consumer(ledger, tmp_path)
+    spool.append(b"".join(closed(number) for number in range(300)))
+    batches: list[int] = []
+
+    def written() -> None:
+        batches.append(len(ledger.rows))
+        if len(batches) == 1:
+            spool.append(closed(300))  # is read ahead, and too little to be written at once
+
+    ledger.on_write = written
+    assert await consumer.step()
+    spool.append(closed(301))
+    await drain(consumer)
+    assert batches == [300, 302]
+    assert numbers_in(ledger) == list(range(302))
+
+
+async def test_what_was_read_ahead_is_written_again_after_a_failure(tmp_path: Path) -> None:
+    ledger, spool = MemoryLedger(), SpoolWriter(tmp_path)
+    consumer = make_consumer(ledger, tmp_path)
+    spool.append(b"".join(closed(number) for number in range(300)))
+
+    def written() -> None:
+        ledger.on_write = lambda: None
+        spool.append(closed(300))
+
+    ledger.on_write = written
+    assert await consumer.step()
+    ledger.failures = 1
+    with pytest.raises(LedgerUnavailable):
+        await consumer.step()
+    await drain(consumer)
+    assert numbers_in(ledger) == list(range(301))
+
+
 async def test_a_corrupt_spool_stops_at_the_damage_and_the_others_go_on(tmp_path: Path) -> None:
     ledger = MemoryLedger()
     broken, sound = SpoolWriter(tmp_path / "broken"), SpoolWriter(tmp_path / "sound")

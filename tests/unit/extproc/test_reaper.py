@@ -73,7 +73,7 @@ async def test_what_is_alive_here_is_brought_back(desk: Desk) -> None:
     assert await reaper(desk).reap() == 0
     assert await desk.store.budget() == (100, 0)
 
-    await desk.heartbeats.beat()
+    await desk.loop.tell()
     assert await desk.store.budget() == (0, 100)
     desk.end(context, Tokens(output=7))
     await desk.loop.tell()

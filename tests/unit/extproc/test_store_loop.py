@@ -36,7 +36,7 @@ class Desk:
         self.spool = SpoolFiles(directory, lambda: NOW_MS)
         self.heartbeats = Heartbeats(self.store, self.spool, lambda: float(self.store.now_ms), TTL_MS)
         self.settlements = Settlements(self.store, self.spool)
-        self.loop = StoreLoop(self.heartbeats, self.settlements, 0.001)
+        self.loop = StoreLoop(self.heartbeats, self.settlements, self.spool, 0.001)
         self.used = 0
         """By every request so far."""
 
@@ -87,10 +87,10 @@ async def test_nothing_is_claimed_or_settled_that_a_power_failure_could_take(des
     with monkeypatch.context() as failing:
         failing.setattr(SpoolFiles, "sync", _refuse)
         with pytest.raises(SpoolUnavailable):
-            await desk.heartbeats.beat()
+            await desk.loop.tell()
         desk.end(context, Tokens(output=1))
         with pytest.raises(SpoolUnavailable):
-            await desk.settlements.settle()
+            await desk.loop.tell()
     assert (desk.store.extended, desk.store.settled) == ([], [])
     await desk.loop.tell()
     assert desk.store.settled == [{context.reservation_id: 1}]
@@ -124,7 +124,7 @@ async def test_charges_wait_while_the_store_is_away_and_survive_a_restart(desk: 
     again.store.away = False
     again.settlements = Settlements(desk.store, again.spool)
     desk.store.away = False
-    await again.settlements.settle()
+    await again.settlements.settle(again.settlements.due())
     # The second was open when the process died: lost, with what was held for it.
     assert desk.store.settled == [{first.reservation_id: 5, second.reservation_id: 100}]
     assert await desk.store.budget() == (105, 0)
@@ -178,7 +178,28 @@ async def test_what_ended_is_never_held_again(desk: Desk) -> None:
 
     desk.store.extend = ends_meanwhile  # type: ignore[method-assign, assignment]
     await desk.loop.tell()
+    await desk.loop.tell()
     assert (desk.store.held_again, desk.store.settled) == ({}, [{context.reservation_id: 1}])
+
+
+async def test_one_sync_serves_a_turn_and_what_comes_meanwhile_waits_for_the_next(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, third = [await desk.begun(number) for number in range(3)]
+    desk.end(first, Tokens(output=1))
+    syncs: list[None] = []
+    sync = SpoolFiles.sync
+
+    async def counted(spool: SpoolFiles) -> None:
+        syncs.append(None)
+        await sync(spool)
+        if len(syncs) == 1:
+            desk.end(second, Tokens(output=2))
+
+    monkeypatch.setattr(SpoolFiles, "sync", counted)
+    await desk.loop.tell()
+    assert (desk.store.extended, desk.store.settled) == ([[third.reservation_id]], [{first.reservation_id: 1}])
+    assert len(syncs) == 1
+    await desk.loop.tell()
+    assert desk.store.settled[1:] == [{second.reservation_id: 2}]
 
 
 def _reservation(desk: Desk, context: RequestContext) -> object:
