@@ -85,14 +85,24 @@ class RespClient:
         if not commands:
             return []
         until = time.monotonic() + deadline_ms / 1000
-        connection = await self._connected_one(deadline_ms)
+        if not self.connections:
+            await self.connect(deadline_ms)
+        connection = self._connection
+        assert connection is not None
         if connection.overdue:
             raise StoreUnavailable("an earlier call is still unanswered")
         return await connection.send(commands, until - time.monotonic(), on_late)
 
+    @property
+    def connections(self) -> int:
+        """How many there have been, as `connect` says; 0 while there is none."""
+        connection = self._connection
+        return 0 if connection is None or connection.closed else self._connections
+
     async def connect(self, deadline_ms: float) -> int:
         """Connect if need be; return how many connections there have been: a new one may reach a server that was emptied."""
-        await self._connected_one(deadline_ms)
+        if not self.connections:
+            await self._connect(deadline_ms / 1000)
         return self._connections
 
     async def aclose(self) -> None:
@@ -103,11 +113,7 @@ class RespClient:
             self._connection.close()
             await self._connection.gone
 
-    async def _connected_one(self, deadline_ms: float) -> "_Connection":
-        connection = self._connection
-        return await self._connect(deadline_ms / 1000) if connection is None or connection.closed else connection
-
-    async def _connect(self, deadline_s: float) -> "_Connection":
+    async def _connect(self, deadline_s: float) -> None:
         if self._connecting is None:
             self._connect_overdue = False
             self._connecting = asyncio.ensure_future(self._open())
@@ -121,7 +127,7 @@ class RespClient:
             self._connect_overdue = True
             self._loop_was_late(max(0.0, time.monotonic() - due))
             raise StoreUnavailable(f"no connection within {deadline_s * 1000:.0f} ms")
-        return connecting.result()
+        connecting.result()
 
     def _connected(self, task: "asyncio.Task[_Connection]") -> None:
         self._connecting = None

@@ -30,6 +30,11 @@ class ScriptRunner:
         self._clock = clock
         self.deadline_ms = deadline_ms
 
+    @property
+    def connections(self) -> int:
+        """How many there have been, as `connect` says; 0 while there is none."""
+        return self._client.connections
+
     async def connect(self, until: float | None = None) -> int:
         """Connect if need be; return how many connections there have been: a new one may reach a server that was emptied."""
         return await self._client.connect(self._left_ms(until))
@@ -88,7 +93,8 @@ class ScriptRunner:
 
     async def not_after(self, until: float | None = None) -> int:
         """The last moment, on the server's clock, at which a call that is sent now may run."""
-        return await self.now(until) + 2 * self.deadline_ms
+        now = self._clock.at(local_ms()) if self._clock.known else await self.now(until)
+        return now + 2 * self.deadline_ms
 
     def until(self) -> float:
         """When a call that begins now has to be answered, in local time: its steps share one deadline."""

@@ -85,7 +85,7 @@ class ValkeyAdmissionStore:
         if not admissions:
             return []
         until = self._urgent.until()
-        connections = await self._urgent.connect(until)
+        connections = self._urgent.connections or await self._urgent.connect(until)
         not_after = await self._urgent.not_after(until)
         sent = local_ms()
         fresh = self._noted.fresh([a.org_id for a in admissions], sent, connections)

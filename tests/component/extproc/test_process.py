@@ -207,7 +207,7 @@ async def grow(stream: Any, until_said: Callable[[str], bool]) -> str:
 
 
 async def test_kill_9_charges_what_was_held_with_its_top_ups(tmp_path: Path, valkey: TestValkey) -> None:
-    async with admissions(valkey) as store:
+    async with admissions(valkey, claim_ttl_ms=60_000) as store:  # however long a start takes, only the spool says that it was lost
         asked = await admitted(store, 1, held=12, top_up_tokens=50)
         async with extproc(tmp_path, valkey.url) as running, running.envoy() as envoy:
 
