@@ -36,6 +36,7 @@ class ChangeWatcher(ChangeFollower):
     async def take(self, changes: Sequence[Change]) -> None:
         changed = Changed.of(changes)
         credentials = await self._reader.credentials(changed.credentials) if changed.credentials else []
+        changed = self._snapshot.with_visited(changed)
         publications = await self._reader.publications(changed.publications) if changed.publications else []
         self._snapshot.apply(changed, credentials, publications)
 

@@ -45,7 +45,9 @@ async def test_what_is_said_wins_over_what_was_found(root: Person) -> None:
     assert made["modelTypeReason"].startswith("config.modelType says so, though a answered")
 
 
-async def test_only_a_traditional_model_goes_without_keys_and_only_where_it_is_said(world: World, root: Person, iris: Engine) -> None:
+async def test_only_a_traditional_model_goes_without_keys_and_only_where_it_is_said(
+    world: World, root: Person, gateway: MemoryGateway, iris: Engine
+) -> None:
     open_to_all = {"authentication": {"requireApiKey": False}}
     assert problem(await publish(root, **open_to_all)) == (422, "API_KEY_REQUIRED")
     made = (await publish(root, "iris", **open_to_all)).json()
@@ -55,6 +57,7 @@ async def test_only_a_traditional_model_goes_without_keys_and_only_where_it_is_s
     assert problem(refused) == (422, "API_KEY_REQUIRED")
     changed = await root.ok("PUT", "/models/iris/publish", {"config": {"authentication": {"requireApiKey": True}}})
     assert changed["authentication"]["requireApiKey"] is True
+    assert [route.requires_key for route in gateway.served.routes] == [True], "the gateway is told at once, not by the next look at its state"
     kept = await root.ok("PUT", "/models/iris/publish", {"config": {"authentication": {"allowedTenants": ["alpha", "beta"]}}})
     assert kept["authentication"] == {"requireApiKey": True, "allowedTenants": ["alpha", "beta"]}
 

@@ -280,8 +280,10 @@ async def test_a_change_of_an_older_version_is_refused(world: World, root: Perso
 
 
 async def test_unpublishing_stops_admission_first_and_then_removes_the_route(world: World, root: Person, gateway: MemoryGateway) -> None:
-    await publish(root)
+    publication_id = (await publish(root)).json()["id"]
+    before = len(await world.changes())
     assert (await root.call("DELETE", "/models/chat/publish")).status_code == 204
+    assert ("publication", publication_id) in (await world.changes())[before:]
     assert await publications_seen(world) == []
     assert await usable_keys(world) == []
     assert gateway.models == ["chat"], "requests that were admitted just before still find their route"

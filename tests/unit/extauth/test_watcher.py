@@ -6,7 +6,7 @@ from extauth.snapshot import Snapshot
 from extauth.watcher import ChangeWatcher
 from ias.apikeys import new_key
 from ias.change_log import Change, Changes, Position, ReaderUnavailable
-from ias.gateway_views import Credential, Publication
+from ias.gateway_views import Credential, ModelType, Publication
 from tests.unit.extauth.world import KEY, credential, publication
 
 
@@ -17,6 +17,7 @@ class Truth:
         self.epoch = "e1"
         self.log: list[Change] = []
         self.rows = [credential()]
+        self.published = [publication()]
         self.down = False
         self.loads = 0
 
@@ -47,7 +48,7 @@ class Truth:
 
     async def publications(self, publication_ids: Sequence[str] | None = None) -> list[Publication]:
         self._check()
-        return [publication()] if publication_ids is None or "pub-small" in publication_ids else []
+        return [row for row in self.published if publication_ids is None or row.publication_id in publication_ids]
 
 
 def watched(now: Callable[[], float] = lambda: 0.0) -> tuple[Truth, Snapshot, ChangeWatcher]:
@@ -66,6 +67,20 @@ async def test_loads_then_follows_in_several_portions() -> None:
     await watcher.poll()
     assert all(other.credential_id in snapshot.live for other in others)
     assert truth.loads == 1
+
+
+async def test_a_publication_without_a_key_follows_the_org_that_owns_it() -> None:
+    truth, snapshot, watcher = watched()
+    free = {"owner_org_id": "o", "require_api_key": False, "model_type": ModelType.TRADITIONAL}
+    truth.published = [publication("iris", **free)]
+    await watcher.poll()
+    assert (seen := snapshot.publications.find("iris")) is not None
+    assert seen.visitor is not None
+    truth.published = [publication("iris", **free, owner_active=False)]
+    truth.write("org", "o")  # suspended; of the publication itself nothing was written
+    await watcher.poll()
+    assert (seen := snapshot.publications.find("iris")) is not None
+    assert seen.visitor is None
 
 
 async def test_a_failure_keeps_the_state_and_the_next_poll_goes_on_where_it_was() -> None:
