@@ -82,7 +82,7 @@ def render(state: GatewayState, files: GatewayFiles) -> tuple[Resources, Resourc
         if route.model in models:
             raise GatewayRejected(f"model '{route.model}' has two routes")
         if not route.targets:
-            models[route.model] = {"@type": _ROUTE, "match": {"prefix": "/"}, **_answer(503)}
+            models[route.model] = {"@type": _ROUTE, "name": route.model, "match": {"prefix": "/"}, **_answer(503)}
         elif has_pool(route):
             pool = pool_cluster(route, backends, files)
             clusters.append(pool)
@@ -182,7 +182,7 @@ def _model_route(cluster: str, route: GatewayRoute, traffic: GatewayTraffic) -> 
     action: Json = {"cluster": cluster, "timeout": f"{traffic.answer_timeout_s or 0}s", "auto_host_rewrite": True}
     if len(route.targets) > 1 or traffic.silence_timeout_s is not None:
         action["retry_policy"] = _retries(route, traffic)
-    return {"@type": _ROUTE, "match": {"prefix": "/"}, "route": action}
+    return {"@type": _ROUTE, "name": route.model, "match": {"prefix": "/"}, "route": action}
 
 
 def _retries(route: GatewayRoute, traffic: GatewayTraffic) -> Json:
