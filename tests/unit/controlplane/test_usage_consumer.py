@@ -96,6 +96,7 @@ async def test_what_comes_while_a_large_batch_is_written_is_let_grow(tmp_path: P
     consumer = make_consumer(ledger, tmp_path)
     spool.append(b"".join(closed(number) for number in range(300)))
     batches: list[int] = []
+    duplicates = REGISTRY.get_sample_value("ias_ledger_events_total", {"result": "duplicate"}) or 0
 
     def written() -> None:
         batches.append(len(ledger.rows))
@@ -107,6 +108,7 @@ async def test_what_comes_while_a_large_batch_is_written_is_let_grow(tmp_path: P
     spool.append(closed(301))
     await drain(consumer)
     assert batches == [300, 302]
+    assert REGISTRY.get_sample_value("ias_ledger_events_total", {"result": "duplicate"}) == duplicates, "nothing is read twice"
     assert numbers_in(ledger) == list(range(302))
 
 

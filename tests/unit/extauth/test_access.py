@@ -1,7 +1,8 @@
 import pytest
 
-from extauth.access import find_model, list_models
+from extauth.access import find_model, is_traditional, list_models
 from ias.errors import ApiError
+from ias.gateway_views import ModelType
 from tests.unit.extauth.world import index, publication
 
 PUBLICATIONS = index(publication("small"), publication("large"), publication("foreign", allowed_org_ids=("org-2",)))
@@ -34,6 +35,12 @@ def test_a_foreign_model_looks_like_none() -> None:
         return refused.value.message.replace(model, "X")
 
     assert message("foreign") == message("nothing")
+
+
+def test_the_protocol_of_a_foreign_model_is_not_told() -> None:
+    publications = index(publication("iris", model_type=ModelType.TRADITIONAL), publication("small"))
+    asked = [("iris", "org-1"), ("iris", "org-2"), ("small", "org-1"), ("nothing", "org-1")]
+    assert [is_traditional(publications, model, org) for model, org in asked] == [True, False, False, False]
 
 
 def test_the_list_is_what_the_key_may_use_by_name() -> None:

@@ -204,9 +204,10 @@ def test_an_answer_without_a_body_is_complete() -> None:
     assert played.event.outcome is Outcome.COMPLETE
 
 
-def test_an_answer_before_the_body_arrived_is_recorded() -> None:
-    played = Playbook() >> request_headers(some_context(add_usage=True)) << FOLLOW_AND_CHANGE >> response_headers(408, JSON) << "response_headers"
-    assert played.event.http_status == 408
+@pytest.mark.parametrize("status", [401, 408])
+def test_an_answer_before_the_body_arrived_is_recorded_and_is_no_engines(status: int) -> None:
+    played = Playbook() >> request_headers(some_context(add_usage=True)) << FOLLOW_AND_CHANGE >> response_headers(status, JSON) << "response_headers"
+    assert (played.event.http_status, played.steps[-1].engine_refused) == (status, 0)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,15 @@ def test_a_service_of_ours_is_there_with_the_policies_that_refer_to_it() -> None
     assert rank_of({**BACKEND, "metadata": {**BACKEND["metadata"], "annotations": {SERVICE: "extauth"}}}) == rank_of(POLICY)
 
 
+def test_a_portion_deletes_nothing_before_all_is_written() -> None:
+    """What takes the place of a route must be there before it goes."""
+    whole = changes([BACKEND, POLICY], [live(ROUTE)])
+    part = whole.first(1)
+    assert ([key_of(one) for one in part.apply], part.delete) == ([key_of(POLICY)], ())
+    assert [whole.first(count) for count in (2, None)] == [whole, whole]
+    assert whole.delete
+
+
 def test_what_goes_already_is_not_deleted_again() -> None:
     going = live(ROUTE)
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
