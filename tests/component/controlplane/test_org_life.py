@@ -63,6 +63,7 @@ async def test_deleting_again_keeps_the_date_and_purging_ends_the_wait(world: Wo
     assert (await world["root"].ok("GET", "/org/alpha"))["purgeAt"] == date
     await world["root"].ok("DELETE", "/org/alpha?purge=true")
     assert (await world["root"].call("POST", "/org/alpha/restore")).status_code == 404
+    assert (await world["root"].call("GET", "/org/alpha")).status_code == 404
 
 
 async def test_when_its_time_is_over_an_org_is_gone_once_and_its_usage_stays(world: World) -> None:
